@@ -1,0 +1,58 @@
+/**
+ * The narrow interface between compiled programs and machines. The compiler lowers a graph to a
+ * plan (a straight list of kernel calls over numbered buffers); a target turns it into code and runs it.
+ */
+import type { Kernel } from '../kernel/language.ts';
+import type { Machine } from '../kernel/machine.ts';
+
+/** Memory of a device. Freed by `dispose`, which may be called twice. */
+export interface DeviceBuffer {
+  readonly byteLength: number;
+  dispose(): void;
+}
+
+/** Where a step's buffer lies: in an argument of the plan, or in its arena of intermediates. */
+export type BufferSlot =
+  | { readonly kind: 'argument'; readonly index: number; readonly byteOffset: number }
+  | { readonly kind: 'arena'; readonly byteOffset: number };
+
+export interface PlanStep {
+  readonly kernel: Kernel;
+  /** Index into `Plan.slots` for each of the kernel's buffers. */
+  readonly slots: readonly number[];
+  /** Threads wait for each other after this step: a later step reads what others wrote here. */
+  readonly barrier: boolean;
+}
+
+/** One compiled program for one set of shapes. */
+export interface Plan {
+  readonly name: string;
+  readonly steps: readonly PlanStep[];
+  readonly slots: readonly BufferSlot[];
+  /** Number of buffers passed to `run`: inputs, constants, outputs. */
+  readonly argumentCount: number;
+  readonly arenaBytes: number;
+}
+
+export interface CompiledPlan {
+  readonly plan: Plan;
+  /** Bytes of generated code. */
+  readonly codeBytes: number;
+  /** Frees the arena and the code. */
+  dispose(): void;
+}
+
+export interface Target {
+  readonly name: string;
+  readonly machine: Machine;
+  /** Uninitialised memory, 64-byte aligned. Throws OUT_OF_MEMORY. */
+  allocate(byteLength: number): DeviceBuffer;
+  /** The buffer's memory as bytes: to fill from a file or to read results, without a copy. */
+  bytes(buffer: DeviceBuffer): Uint8Array;
+  compile(plan: Plan): Promise<CompiledPlan>;
+  /** Runs a plan to its end on all threads. Allocates nothing. */
+  run(compiled: CompiledPlan, args: readonly DeviceBuffer[]): Promise<void>;
+  /** Bytes allocated and not freed. */
+  readonly liveBytes: number;
+  dispose(): void;
+}
