@@ -1,0 +1,382 @@
+/**
+ * Assembles WebAssembly modules byte by byte: the last step from a kernel to machine code.
+ * Spec: WebAssembly Core Specification 3.0, section 5 (binary format), and the threads proposal.
+ */
+import { BitloomError } from '../../ir/error.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { type Opcode, type OpcodeName, opcodeTable } from './opcodes.ts';
+
+export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
+
+const VALUE_TYPE: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+const NO_RESULT = 0x40;
+const END = 0x0b;
+
+let cachedOpcodes: Record<OpcodeName, Opcode> | undefined;
+/** The instruction table, made once at first use. */
+export function opcodes(): Record<OpcodeName, Opcode> {
+  cachedOpcodes ??= opcodeTable();
+  return cachedOpcodes;
+}
+
+/** A target for branches: the nesting depth at which its block stands. */
+export type Label = number & { readonly label: unique symbol };
+
+/** Writes the body of one function. Locals may be declared at any point; operands go on wasm's stack. */
+export class FunctionBuilder {
+  /** Index for `call`, counted after the imported functions. */
+  readonly index: number;
+  readonly name: string;
+  readonly typeIndex: number;
+  readonly #code = new ByteWriter(1024);
+  readonly #locals: ValueType[] = [];
+  readonly #nParams: number;
+  readonly #opcodes = opcodes();
+  #depth = 0;
+
+  constructor(index: number, name: string, typeIndex: number, nParams: number) {
+    this.index = index;
+    this.name = name;
+    this.typeIndex = typeIndex;
+    this.#nParams = nParams;
+  }
+
+  /** Declares a local and gives its index; parameters have the indices before. */
+  local(type: ValueType): number {
+    return this.#nParams + this.#locals.push(type) - 1;
+  }
+
+  /**
+   * Emits one instruction of the table. Memory accesses take a byte offset (0..2^32-1) and lane
+   * accesses a lane index; an access to a lane in memory takes both, offset first.
+   */
+  op(name: OpcodeName, first = 0, second = 0): this {
+    const { prefix, code, immediate, alignLog2, tail } = this.#opcodes[name];
+    const out = this.#code;
+    if (prefix === 0) out.u8(code);
+    else {
+      out.u8(prefix);
+      out.u32(code);
+    }
+    if (immediate === 'memory' || immediate === 'memoryLane') {
+      out.u32(alignLog2);
+      out.u32(first);
+      if (immediate === 'memoryLane') out.u8(second);
+    } else if (immediate === 'lane') out.u8(first);
+    for (const byte of tail) out.u8(byte);
+    return this;
+  }
+
+  i32(value: number): this {
+    this.#code.u8(0x41);
+    this.#code.s32(value);
+    return this;
+  }
+
+  i64(value: bigint): this {
+    this.#code.u8(0x42);
+    this.#code.s64(value);
+    return this;
+  }
+
+  f32(value: number): this {
+    this.#code.u8(0x43);
+    this.#code.f32(value);
+    return this;
+  }
+
+  f64(value: number): this {
+    this.#code.u8(0x44);
+    this.#code.f64(value);
+    return this;
+  }
+
+  /** A constant vector from its sixteen bytes, lowest lane first. */
+  v128(bytes: ArrayLike<number>): this {
+    return this.#bytes16(0x0c, bytes);
+  }
+
+  /** Picks sixteen bytes from two vectors: 0..15 name the first, 16..31 the second. */
+  shuffle(lanes: ArrayLike<number>): this {
+    return this.#bytes16(0x0d, lanes);
+  }
+
+  #bytes16(code: number, bytes: ArrayLike<number>): this {
+    if (bytes.length !== 16) {
+      throw new BitloomError('INVALID_ARGUMENT', `a 128-bit immediate has 16 bytes, not ${bytes.length}`);
+    }
+    this.#code.u8(0xfd);
+    this.#code.u8(code);
+    this.#code.append(bytes);
+    return this;
+  }
+
+  #indexed(code: number, index: number): this {
+    this.#code.u8(code);
+    this.#code.u32(index);
+    return this;
+  }
+
+  get(local: number): this {
+    return this.#indexed(0x20, local);
+  }
+
+  set(local: number): this {
+    return this.#indexed(0x21, local);
+  }
+
+  /** Sets a local and keeps the value on the stack. */
+  tee(local: number): this {
+    return this.#indexed(0x22, local);
+  }
+
+  globalGet(index: number): this {
+    return this.#indexed(0x23, index);
+  }
+
+  globalSet(index: number): this {
+    return this.#indexed(0x24, index);
+  }
+
+  call(functionIndex: number): this {
+    return this.#indexed(0x10, functionIndex);
+  }
+
+  drop(): this {
+    this.#code.u8(0x1a);
+    return this;
+  }
+
+  /** Takes two values and a condition; keeps the first where the condition is not zero. */
+  select(type: ValueType): this {
+    this.#code.append([0x1c, 1, VALUE_TYPE[type]]);
+    return this;
+  }
+
+  return(): this {
+    this.#code.u8(0x0f);
+    return this;
+  }
+
+  #open(code: number, result: ValueType | undefined): Label {
+    this.#code.u8(code);
+    this.#code.u8(result === undefined ? NO_RESULT : VALUE_TYPE[result]);
+    return this.#depth++ as Label;
+  }
+
+  /** Opens a block; branching to its label leaves it. Close with `end`. */
+  block(result?: ValueType): Label {
+    return this.#open(0x02, result);
+  }
+
+  /** Opens a loop; branching to its label starts it again. Close with `end`. */
+  loop(result?: ValueType): Label {
+    return this.#open(0x03, result);
+  }
+
+  /** Takes a condition and opens its true arm. Close with `end`, perhaps after `else`. */
+  if(result?: ValueType): Label {
+    return this.#open(0x04, result);
+  }
+
+  else(): this {
+    this.#code.u8(0x05);
+    return this;
+  }
+
+  end(): this {
+    this.#depth--;
+    this.#code.u8(END);
+    return this;
+  }
+
+  br(label: Label): this {
+    return this.#indexed(0x0c, this.#depth - 1 - label);
+  }
+
+  /** Takes a condition and branches where it is not zero. */
+  brIf(label: Label): this {
+    return this.#indexed(0x0d, this.#depth - 1 - label);
+  }
+
+  /** Takes an index and branches to that label, or to `fallback` where there is none. */
+  brTable(labels: readonly Label[], fallback: Label): this {
+    this.#indexed(0x0e, labels.length);
+    for (const label of [...labels, fallback]) this.#code.u32(this.#depth - 1 - label);
+    return this;
+  }
+
+  /** Writes locals and code as an entry of the code section. */
+  writeTo(out: ByteWriter): void {
+    if (this.#depth !== 0) {
+      throw new BitloomError('INVALID_GRAPH', `function ${this.name} has ${this.#depth} open blocks at its end`);
+    }
+    const header = new ByteWriter(64);
+    const runs: { type: ValueType; count: number }[] = [];
+    for (const type of this.#locals) {
+      const last = runs.at(-1);
+      if (last?.type === type) last.count++;
+      else runs.push({ type, count: 1 });
+    }
+    header.u32(runs.length);
+    for (const { type, count } of runs) {
+      header.u32(count);
+      header.u8(VALUE_TYPE[type]);
+    }
+    out.u32(header.length + this.#code.length + 1);
+    out.append(header.bytes());
+    out.append(this.#code.bytes());
+    out.u8(END);
+  }
+}
+
+/** Limits of a memory in pages of 64 KiB. A shared memory needs a maximum. */
+export interface MemoryLimits {
+  readonly initialPages: number;
+  readonly maximumPages?: number;
+  readonly shared?: boolean;
+}
+
+interface Entry {
+  readonly write: (out: ByteWriter) => void;
+}
+
+/** Collects the parts of one module and writes them. Imports must be declared before functions. */
+export class ModuleBuilder {
+  readonly #types = new Map<string, { index: number; params: readonly ValueType[]; results: readonly ValueType[] }>();
+  readonly #imports: Entry[] = [];
+  readonly #functions: FunctionBuilder[] = [];
+  readonly #globals: Entry[] = [];
+  readonly #exports: Entry[] = [];
+  #nImportedFunctions = 0;
+
+  #type(params: readonly ValueType[], results: readonly ValueType[]): number {
+    const key = `${params.join()}:${results.join()}`;
+    const known = this.#types.get(key);
+    if (known) return known.index;
+    const index = this.#types.size;
+    this.#types.set(key, { index, params, results });
+    return index;
+  }
+
+  /** Declares an imported function and gives its index for `call`. */
+  importFunction(
+    module: string,
+    name: string,
+    params: readonly ValueType[],
+    results: readonly ValueType[] = [],
+  ): number {
+    if (this.#functions.length > 0) {
+      throw new BitloomError('INVALID_ARGUMENT', `import ${module}.${name} must be declared before the first function`);
+    }
+    const type = this.#type(params, results);
+    this.#import(module, name, (out) => {
+      out.u8(0x00);
+      out.u32(type);
+    });
+    return this.#nImportedFunctions++;
+  }
+
+  /** Declares the imported memory (memory 0). */
+  importMemory(module: string, name: string, { initialPages, maximumPages, shared }: MemoryLimits): void {
+    this.#import(module, name, (out) => {
+      out.append([0x02, (shared ? 2 : 0) | (maximumPages === undefined ? 0 : 1)]);
+      out.u32(initialPages);
+      if (maximumPages !== undefined) out.u32(maximumPages);
+    });
+  }
+
+  #import(module: string, name: string, describe: (out: ByteWriter) => void): void {
+    this.#imports.push({
+      write: (out) => {
+        out.string(module);
+        out.string(name);
+        describe(out);
+      },
+    });
+  }
+
+  /** Adds a function; write its body through the result. The name shows in traces and disassembly. */
+  function(name: string, params: readonly ValueType[], results: readonly ValueType[] = []): FunctionBuilder {
+    const index = this.#nImportedFunctions + this.#functions.length;
+    const builder = new FunctionBuilder(index, name, this.#type(params, results), params.length);
+    this.#functions.push(builder);
+    return builder;
+  }
+
+  /** Adds a mutable i32 global and gives its index. */
+  global(initial: number): number {
+    return (
+      this.#globals.push({
+        write: (out) => {
+          out.append([VALUE_TYPE.i32, 1, 0x41]);
+          out.s32(initial);
+          out.u8(END);
+        },
+      }) - 1
+    );
+  }
+
+  exportFunction(name: string, { index }: FunctionBuilder): void {
+    this.#exports.push({
+      write: (out) => {
+        out.string(name);
+        out.u8(0x00);
+        out.u32(index);
+      },
+    });
+  }
+
+  /** The finished module. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    const out = new ByteWriter(4096);
+    out.append([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    const types: Entry[] = [...this.#types.values()].map(({ params, results }) => ({
+      write: (o) => {
+        o.u8(0x60);
+        o.sized(params.map((t) => VALUE_TYPE[t]));
+        o.sized(results.map((t) => VALUE_TYPE[t]));
+      },
+    }));
+    section(out, 1, types);
+    section(out, 2, this.#imports);
+    section(
+      out,
+      3,
+      this.#functions.map(({ typeIndex }) => ({ write: (o) => o.u32(typeIndex) })),
+    );
+    section(out, 6, this.#globals);
+    section(out, 7, this.#exports);
+    section(
+      out,
+      10,
+      this.#functions.map((f) => ({ write: (o) => f.writeTo(o) })),
+    );
+    this.#writeNames(out);
+    return out.bytes().slice();
+  }
+
+  #writeNames(out: ByteWriter): void {
+    const names = new ByteWriter();
+    names.u32(this.#functions.length);
+    for (const { index, name } of this.#functions) {
+      names.u32(index);
+      names.string(name);
+    }
+    const content = new ByteWriter();
+    content.string('name');
+    content.u8(1);
+    content.sized(names.bytes());
+    out.u8(0);
+    out.sized(content.bytes());
+  }
+}
+
+function section(out: ByteWriter, id: number, entries: readonly Entry[]): void {
+  if (entries.length === 0) return;
+  const content = new ByteWriter(1024);
+  content.u32(entries.length);
+  for (const entry of entries) entry.write(content);
+  out.u8(id);
+  out.sized(content.bytes());
+}
