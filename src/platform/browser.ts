@@ -1,0 +1,31 @@
+/** The platform of browsers and workers: addresses read by range, and what the navigator tells. */
+import { BitloomError } from '../ir/error.ts';
+import type { Platform } from './platform.ts';
+import { openAddress, readAddressText } from './web-file.ts';
+
+export type { MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
+export { openBlob } from './web-file.ts';
+
+/** Kept apart from its use: bundlers take the literal pattern for a file that they have to copy. */
+const here: string = import.meta.url;
+
+const absolute = (path: string): string => new URL(path, globalThis.location?.href ?? here).href;
+
+export const platform: Platform = {
+  name: 'browser',
+  openFile: (path, signal) => openAddress(absolute(path), signal),
+  readText: (path, signal) => readAddressText(absolute(path), signal),
+  async writeFile(path) {
+    throw new BitloomError('UNSUPPORTED_FEATURE', `Cannot write ${path}: a page has no file system.`, { path });
+  },
+  listFolder: async () => undefined,
+  joinPath: (folder, name) => `${folder.replace(/\/+$/, '')}/${name}`,
+  assetPath: (name) => new URL(`../../assets/${name}`, here).href,
+  physicalCores() {
+    // Browsers tell logical processors only, and most machines with many of them run two on a core.
+    const logical = globalThis.navigator?.hardwareConcurrency ?? 1;
+    return Math.max(Math.min(2, logical), logical >> 1);
+  },
+  memory: () => undefined,
+  environment: () => undefined,
+};

@@ -1,0 +1,171 @@
+/** The import graph: layers point down, nothing goes in a circle, and platforms stay in their place. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const source = join(dirname(dirname(fileURLToPath(import.meta.url))), 'src');
+
+/** What each layer may import, besides itself. A new folder needs a row here. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  ir: [],
+  platform: ['ir'],
+  quant: ['ir'],
+  kernel: ['ir', 'quant'],
+  target: ['ir', 'quant', 'kernel', 'platform'],
+  compile: ['ir', 'quant', 'kernel', 'target'],
+  tensor: ['ir', 'quant', 'kernel', 'target', 'compile', 'platform'],
+  nn: ['ir', 'quant', 'tensor'],
+  format: ['ir', 'quant', 'platform'],
+  text: ['ir', 'platform'],
+  model: ['ir', 'quant', 'tensor', 'nn', 'format'],
+  engine: ['ir', 'quant', 'kernel', 'target', 'compile', 'tensor', 'nn', 'format', 'text', 'model', 'platform'],
+  server: ['ir', 'format', 'text', 'engine', 'platform'],
+  cli: [
+    'ir',
+    'quant',
+    'kernel',
+    'target',
+    'compile',
+    'tensor',
+    'format',
+    'text',
+    'model',
+    'engine',
+    'server',
+    'platform',
+  ],
+};
+
+/** Where `node:` modules and names of one platform are at home. */
+const PLATFORM_CODE = /^(platform\/|target\/|server\/|cli\/|format\/hub)/;
+const PLATFORM_NAMES = /\b(process\.|Buffer\b|require\(|__dirname\b|document\.|window\.|navigator\.)/;
+/** npm packages by the one layer that may import them. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  '@huggingface/tokenizers': 'text',
+  '@huggingface/jinja': 'text',
+  commander: 'cli',
+};
+
+interface SourceFile {
+  /** Path under src/, with forward slashes. */
+  readonly path: string;
+  readonly layer: string;
+  readonly code: string;
+  /** Imported files under src/, `#platform` as platform/index.ts. */
+  readonly files: readonly string[];
+  readonly packages: readonly string[];
+}
+
+const stripComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+
+function readSource(path: string): SourceFile {
+  const code = stripComments(readFileSync(join(source, path), 'utf8'));
+  const specifiers = [...code.matchAll(/^\s*(?:import|export)\b[^;'"]*?from\s*['"]([^'"]+)['"]/gm)];
+  specifiers.push(
+    ...code.matchAll(/^\s*import\s*['"]([^'"]+)['"]/gm),
+    ...code.matchAll(/\bimport\(\s*['"]([^'"]+)['"]/g),
+  );
+  const names = specifiers.map((match) => match[1]!);
+  const files = names
+    .filter((name) => name.startsWith('.'))
+    .map((name) => normalize(join(dirname(path), name)).replaceAll('\\', '/'));
+  if (names.includes('#platform') && path !== 'platform/index.ts') files.push('platform/index.ts');
+  return {
+    path,
+    layer: path.includes('/') ? path.slice(0, path.indexOf('/')) : '',
+    code,
+    files,
+    packages: names.filter((name) => !name.startsWith('.') && !name.startsWith('#')),
+  };
+}
+
+const all = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => path.endsWith('.ts'))
+  .map(readSource);
+const isTest = (file: SourceFile): boolean => /\.test\.ts$|\/cases\.ts$|\/testing\//.test(file.path);
+const files = all.filter((file) => !isTest(file));
+
+/** First circle that the depth-first search from `start` meets, as a path, or undefined. */
+function findCircle(edges: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
+  const done = new Set<string>();
+  const visit = (node: string, trail: readonly string[]): readonly string[] | undefined => {
+    if (trail.includes(node)) return [...trail.slice(trail.indexOf(node)), node];
+    if (done.has(node)) return undefined;
+    for (const next of edges.get(node) ?? []) {
+      const circle = visit(next, [...trail, node]);
+      if (circle) return circle;
+    }
+    done.add(node);
+    return undefined;
+  };
+  for (const node of edges.keys()) {
+    const circle = visit(node, []);
+    if (circle) return circle;
+  }
+  return undefined;
+}
+
+describe('import graph', () => {
+  test('the check sees the sources', () => {
+    expect(files.length).toBeGreaterThan(5);
+    expect(files.find((file) => file.path === 'ir/graph.ts')?.files).toContain('ir/dtype.ts');
+    expect(
+      findCircle(
+        new Map([
+          ['a', ['b']],
+          ['b', ['c']],
+          ['c', ['b']],
+        ]),
+      ),
+    ).toEqual(['b', 'c', 'b']);
+  });
+
+  test('the table of layers has no circle itself', () => {
+    expect(findCircle(new Map(Object.entries(LAYERS)))).toBeUndefined();
+  });
+
+  test('each layer imports only what lies below it', () => {
+    const wrong = files.flatMap((file) =>
+      file.layer === ''
+        ? []
+        : file.files
+            .map((target) => target.split('/')[0]!)
+            .filter((target) => target !== file.layer && !LAYERS[file.layer]?.includes(target))
+            .map((target) => `${file.path} imports ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('nothing imports the root index', () => {
+    expect(files.filter((file) => file.files.includes('index.ts')).map((file) => file.path)).toEqual([]);
+  });
+
+  test('no file imports itself by way of others', () => {
+    expect(findCircle(new Map(files.map((file) => [file.path, file.files])))).toBeUndefined();
+  });
+
+  test('other layers are reached through an existing file', () => {
+    const known = new Set(all.map((file) => file.path));
+    const wrong = files.flatMap((file) => file.files.filter((name) => !known.has(name) && name.endsWith('.ts')));
+    expect(wrong).toEqual([]);
+  });
+
+  test('node: modules and platform globals stay where platforms live', () => {
+    const wrong = files
+      .filter((file) => !PLATFORM_CODE.test(file.path))
+      .filter((file) => file.packages.some((name) => name.startsWith('node:')) || PLATFORM_NAMES.test(file.code))
+      .map((file) => file.path);
+    expect(wrong).toEqual([]);
+  });
+
+  test('npm packages are imported by their one layer only', () => {
+    const wrong = files.flatMap((file) =>
+      file.packages
+        .filter((name) => !name.startsWith('node:') && PACKAGES[name] !== file.layer)
+        .map((name) => `${file.path} imports ${name}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
