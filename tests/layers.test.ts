@@ -54,29 +54,33 @@ interface SourceFile {
   readonly code: string;
   /** Imported files under src/, `#platform` as platform/index.ts. */
   readonly files: readonly string[];
+  /** Those of them that are there at run time: `import type` is erased. */
+  readonly loaded: readonly string[];
   readonly packages: readonly string[];
 }
 
 const stripComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
 
+const IMPORTS =
+  /^\s*(?:import|export)\b(?<type>\s+type\b)?[^;'"]*?from\s*['"](?<from>[^'"]+)['"]|\bimport\s*\(?\s*['"](?<bare>[^'"]+)['"]/gm;
+
 function readSource(path: string): SourceFile {
   const code = stripComments(readFileSync(join(source, path), 'utf8'));
-  const specifiers = [...code.matchAll(/^\s*(?:import|export)\b[^;'"]*?from\s*['"]([^'"]+)['"]/gm)];
-  specifiers.push(
-    ...code.matchAll(/^\s*import\s*['"]([^'"]+)['"]/gm),
-    ...code.matchAll(/\bimport\(\s*['"]([^'"]+)['"]/g),
-  );
-  const names = specifiers.map((match) => match[1]!);
-  const files = names
-    .filter((name) => name.startsWith('.'))
-    .map((name) => normalize(join(dirname(path), name)).replaceAll('\\', '/'));
-  if (names.includes('#platform') && path !== 'platform/index.ts') files.push('platform/index.ts');
+  const imports = [...code.matchAll(IMPORTS)].map(({ groups }) => ({
+    name: groups?.from ?? groups?.bare ?? '',
+    isType: groups?.type !== undefined,
+  }));
+  const resolve = (name: string): string[] => {
+    if (name === '#platform') return path === 'platform/index.ts' ? [] : ['platform/index.ts'];
+    return name.startsWith('.') ? [normalize(join(dirname(path), name)).replaceAll('\\', '/')] : [];
+  };
   return {
     path,
     layer: path.includes('/') ? path.slice(0, path.indexOf('/')) : '',
     code,
-    files,
-    packages: names.filter((name) => !name.startsWith('.') && !name.startsWith('#')),
+    files: imports.flatMap(({ name }) => resolve(name)),
+    loaded: imports.flatMap(({ name, isType }) => (isType ? [] : resolve(name))),
+    packages: imports.map(({ name }) => name).filter((name) => !/^[.#]/.test(name)),
   };
 }
 
@@ -142,8 +146,8 @@ describe('import graph', () => {
     expect(files.filter((file) => file.files.includes('index.ts')).map((file) => file.path)).toEqual([]);
   });
 
-  test('no file imports itself by way of others', () => {
-    expect(findCircle(new Map(files.map((file) => [file.path, file.files])))).toBeUndefined();
+  test('no file loads itself by way of others', () => {
+    expect(findCircle(new Map(files.map((file) => [file.path, file.loaded])))).toBeUndefined();
   });
 
   test('node: modules and platform globals stay where platforms live', () => {
