@@ -1,0 +1,124 @@
+/**
+ * Chooses a block's parameters and rounds its values to codes, as each format's row says. For GGUF
+ * formats the arithmetic is f32 step by step like ggml's reference quantisers, so that the bytes agree.
+ */
+import type { Fit, NumberFormat } from './number-format.ts';
+
+/** A block's parameters before they are rounded to their stored types. */
+export interface BlockParameters {
+  /** Real value of one code step; may be negative. */
+  scale: number;
+  /** Value of code 0 where the format stores a minimum, else 0. */
+  min: number;
+  /** The code that stands for zero (or for `min`). */
+  origin: number;
+}
+
+const { fround } = Math;
+
+/** Scales below the least normal f32 have no finite inverse: such blocks round to zero. */
+export const LEAST_SCALE = 2 ** -126;
+
+type FitRule = (values: Float32Array, start: number, end: number, format: NumberFormat, into: BlockParameters) => void;
+
+const FITS: Readonly<Record<Fit, FitRule>> = {
+  peak(values, start, end, { offset }, into) {
+    let peak = 0;
+    let magnitude = 0;
+    for (let i = start; i < end; i++) {
+      const value = values[i]!;
+      if (Math.abs(value) > magnitude) {
+        magnitude = Math.abs(value);
+        peak = value;
+      }
+    }
+    into.scale = fround(peak / -offset);
+    into.min = 0;
+    into.origin = offset;
+  },
+  absmax(values, start, end, { offset }, into) {
+    let magnitude = 0;
+    for (let i = start; i < end; i++) magnitude = Math.max(magnitude, Math.abs(values[i]!));
+    into.scale = fround(magnitude / 127);
+    into.min = 0;
+    into.origin = offset;
+  },
+  range(values, start, end, { bits }, into) {
+    let low = Number.POSITIVE_INFINITY;
+    let high = Number.NEGATIVE_INFINITY;
+    for (let i = start; i < end; i++) {
+      low = Math.min(low, values[i]!);
+      high = Math.max(high, values[i]!);
+    }
+    into.scale = fround(fround(high - low) / (2 ** bits - 1));
+    into.min = low;
+    into.origin = 0;
+  },
+  zero(values, start, end, { bits }, into) {
+    let low = 0;
+    let high = 0;
+    for (let i = start; i < end; i++) {
+      low = Math.min(low, values[i]!);
+      high = Math.max(high, values[i]!);
+    }
+    into.scale = fround(fround(high - low) / (2 ** bits - 1));
+    into.min = 0;
+    into.origin = into.scale < LEAST_SCALE ? 0 : Math.round(-low / into.scale);
+  },
+};
+
+/** Fills `into` with the parameters for `values[start..end)`. NaN or infinite values give a scale that is not finite. */
+export function fitBlock(
+  format: NumberFormat,
+  values: Float32Array,
+  start: number,
+  end: number,
+  into: BlockParameters,
+): void {
+  FITS[format.fit](values, start, end, format, into);
+  let poison = 0;
+  for (let i = start; i < end; i++) poison += values[i]! * 0;
+  into.scale += poison; // 0, or NaN where a value is not finite
+}
+
+const HALF_EVEN = 1.5 * 2 ** 52; // adding and taking this away rounds a small double to an integer, ties to even
+
+/** Rounds `values[start..]` to unsigned codes under `parameters`; fills `codes` with one block. */
+export function encodeBlock(
+  format: NumberFormat,
+  values: Float32Array,
+  start: number,
+  parameters: BlockParameters,
+  codes: Uint8Array,
+): void {
+  const { blockSize, rounding, bits } = format;
+  const { scale, min, origin } = parameters;
+  const inverse = Math.abs(scale) < LEAST_SCALE ? 0 : fround(1 / scale);
+  const highest = 2 ** bits - 1;
+  for (let i = 0; i < blockSize; i++) {
+    const steps = fround(fround(values[start + i]! - min) * inverse);
+    let code: number; // `| 0` truncates; every operand of it here is far below 2^31 and, for valid blocks, not negative
+    if (rounding === 'half-up') code = fround(steps + (origin + 0.5)) | 0;
+    else if (rounding === 'half-even') code = steps + HALF_EVEN - HALF_EVEN + origin;
+    else code = (steps < 0 ? -((0.5 - steps) | 0) : (steps + 0.5) | 0) + origin;
+    codes[i] = Math.max(0, Math.min(highest, code));
+  }
+}
+
+const roundingLoss = (value: number): number => Math.max(Math.abs(value) * 2 ** -11, 2 ** -25); // of an f16
+
+/**
+ * The largest |value - unpack(pack(value))| that packing may cause in one block: half a step (a whole one
+ * where the far end of the range is clipped: `peak`, `zero`), and what rounding scale and minimum to f16 adds.
+ */
+export function errorBound(format: NumberFormat, block: Float32Array): number {
+  const parameters: BlockParameters = { scale: 0, min: 0, origin: 0 };
+  fitBlock(format, block, 0, block.length, parameters);
+  const { scale, min } = parameters;
+  const reach = 2 ** format.bits;
+  const step = Math.abs(scale) * (format.fit === 'peak' || format.fit === 'zero' ? 1 : 0.5);
+  const scaleLoss = format.scale.dtype === 'f16' ? reach * roundingLoss(scale) : reach * LEAST_SCALE;
+  const minLoss = format.min === null ? 0 : roundingLoss(min);
+  const floatLoss = (Math.abs(scale) * reach + Math.abs(min)) * 2 ** -22;
+  return step + scaleLoss + minLoss + floatLoss;
+}

@@ -1,0 +1,73 @@
+/**
+ * `quantize` as a composite: activations become int8 groups once, and every `linear` that reads them
+ * shares the result. Weights are packed ahead of time instead, by pack.ts, which gives the same bytes.
+ */
+import {
+  abs,
+  bitcast,
+  broadcast,
+  cast,
+  concat,
+  div,
+  full,
+  lt,
+  mul,
+  reduceMax,
+  reduceSum,
+  reshape,
+  round,
+  select,
+} from '../ir/build.ts';
+import { BitloomError } from '../ir/error.ts';
+import { type Attributes, apply, type Op, type Value } from '../ir/graph.ts';
+import { defineOp, elementAttr, requireDType } from '../ir/op/rule.ts';
+import { elementCount } from '../ir/shape.ts';
+import { LEAST_SCALE } from './block-fit.ts';
+import { asNumberFormat, type NumberFormat } from './number-format.ts';
+import { requireBlocks } from './pack.ts';
+
+function activationAttr(attrs: Attributes, name: string): NumberFormat {
+  const format = asNumberFormat(elementAttr(attrs, 'format'), name);
+  if (format.codeSum !== null && format.panelRows === 1) return format;
+  throw new BitloomError(
+    'DTYPE_MISMATCH',
+    `${name} makes activation formats (Q8_A32, Q8_A64, Q8_A128), not ${format.name}; pack weights ahead of time`,
+    { format: format.name },
+  );
+}
+
+function decompose([x]: readonly Value[], attrs: Attributes): Value {
+  const format = activationAttr(attrs, 'quantize');
+  const { shape } = x!.type;
+  const rows = elementCount(shape.slice(0, -1));
+  const blocks = shape.at(-1)! / format.blockSize;
+  const groups = reshape(cast(x!, 'f32'), [rows, blocks, format.blockSize]);
+  const scale = div(reduceMax(abs(groups), [2]), full('f32', [rows, blocks], 127));
+  const all = (value: number) => full('f32', [rows, blocks], value);
+  const inverse = select(lt(scale, all(LEAST_SCALE)), all(0), div(all(1), scale));
+  const codes = cast(round(mul(groups, broadcast(inverse, groups.type.shape, [0, 1]))), 'i8');
+  const sums = reduceSum(cast(codes, 'i32'), [2]);
+  const bytes = concat([bitcast(codes, 'u8'), bitcast(scale, 'u8'), bitcast(sums, 'u8')], 2);
+  return reshape(bitcast(reshape(bytes, [rows, blocks * format.blockBytes]), format), shape);
+}
+
+export const quantizeOp: Op = defineOp(
+  'quantize',
+  {
+    arity: 1,
+    groups: ['composite'],
+    meaning:
+      'x [..., K] in groups along K of the activation `format`: codes round(x / scale) half to even, ' +
+      'scale = absmax / 127 (no codes below 2^-126), and the sum of the codes',
+    infer([x], attrs, name) {
+      requireDType(name, x!, 'float');
+      const format = activationAttr(attrs, name);
+      requireBlocks(format, x!.shape.at(-1) ?? 1);
+      return { dtype: format, shape: x!.shape };
+    },
+  },
+  decompose,
+);
+
+/** x [..., K] float as an activation format, K a multiple of its group. Throws: SHAPE_MISMATCH, DTYPE_MISMATCH. */
+export const quantize = (x: Value, format: NumberFormat): Value => apply(quantizeOp, [x], { format });
