@@ -58,10 +58,13 @@ export function apply(op: Op, inputs: readonly Value[], attrs: Attributes = {}):
 
 export const shapeOf = (value: Value): Shape => value.type.shape;
 
-/** All values reachable from `outputs`, operands before users. Iterative: graphs can be deep. */
-export function topologicalOrder(outputs: readonly Value[]): Value[] {
+/**
+ * All values reachable from `outputs`, operands before users; not those of `boundary` nor what is
+ * reachable through them only. Iterative: graphs can be deep.
+ */
+export function topologicalOrder(outputs: readonly Value[], boundary: Iterable<Value> = []): Value[] {
   const order: Value[] = [];
-  const done = new Set<Value>();
+  const done = new Set<Value>(boundary);
   const stack: { value: Value; next: number }[] = [];
   for (const output of outputs) {
     if (done.has(output)) continue;
