@@ -1,0 +1,26 @@
+export {
+  type ChatMessage,
+  chatTemplate,
+  chatTemplateOfConfig,
+  chatTemplateOfGguf,
+  type RenderChat,
+  type RenderOptions,
+  type TemplateTokens,
+} from './chat-template.ts';
+export { Detokenizer } from './detokenizer.ts';
+export {
+  type GgufTokenizerSource,
+  type GgufTokenizerValue,
+  tokenizerFromGguf,
+  tokenizerToGguf,
+} from './gguf-vocabulary.ts';
+export { createSampler, type Sampler, type SamplerOptions } from './sampler.ts';
+export { type StopMatch, StopMatcher } from './stop-matcher.ts';
+export {
+  type DecodeOptions,
+  type EncodeOptions,
+  requireVocabularyFit,
+  type Tokenizer,
+  tokenizerFromJson,
+} from './tokenizer.ts';
+export { decodeUtf8, requireWellFormed } from './utf8.ts';
