@@ -164,7 +164,7 @@ function unpackBlocks(format: NumberFormat, bytes: Uint8Array, columns: number, 
     for (let block = 0; block < blocks; block++) {
       const base = (((row - lane) / panelRows) * blocks + block) * panelBlockBytes(format);
       const scale = field(base, format.scale);
-      const min = format.min === null ? 0 : field(base, format.min);
+      const min = format.min === null ? -0 : field(base, format.min); // x + -0 is x, its sign too
       const origin = format.zeroPoint === null ? offset : field(base, format.zeroPoint);
       readCodes(tables, codes, format.codeXor, bytes, base + 4 * lane);
       const start = row * columns + block * blockSize;

@@ -1,0 +1,109 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { input } from '../ir/build.ts';
+import type { ElementType } from '../ir/dtype.ts';
+import type { Value } from '../ir/graph.ts';
+import { elementsOf, type HostTensor } from '../ir/host-tensor.ts';
+import { interpret } from '../ir/interpreter/interpret.ts';
+import {
+  ACTIVATION_FORMATS,
+  dequantize,
+  linear,
+  type NumberFormat,
+  PACKED_FORMATS,
+  pack,
+  panel,
+  Q4_0,
+  Q8_0,
+  quantize,
+  unpack,
+} from './index.ts';
+
+const named = (formats: readonly NumberFormat[]) => formats.map((format) => [format.name, format] as const);
+const ramp = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.cos(i * 2.3) * (1 + (i % 7)));
+const host = (dtype: ElementType, shape: number[], values: Float32Array): HostTensor => ({
+  type: { dtype, shape },
+  bytes: pack(dtype, values, shape.at(-1)!),
+});
+
+function run(build: (...inputs: Value[]) => Value, ...tensors: HostTensor[]): HostTensor {
+  const inputs = tensors.map(({ type }, i) => input(i, `x${i}`, type.dtype, type.shape));
+  return interpret({ inputs, outputs: [build(...inputs)] }, tensors)[0]!;
+}
+
+describe.each(named(PACKED_FORMATS))('dequantize %s', (_, format) => {
+  it.each([format, panel(format)])('agrees with unpack bit for bit in $name', (layout) => {
+    const columns = 2 * format.blockSize;
+    const tensor = host(layout, [5, columns], ramp(5 * columns));
+    expect(elementsOf(run(dequantize, tensor))).toEqual(unpack(layout, tensor.bytes, 5, columns));
+  });
+});
+
+describe('dequantize', () => {
+  it('casts floats and keeps leading axes', () => {
+    const values = ramp(2 * 3 * 32);
+    expect(elementsOf(run(dequantize, host('f16', [2, 3, 32], values)))).toEqual(
+      unpack('f16', pack('f16', values, 32), 6, 32),
+    );
+    expect(run(dequantize, host(Q4_0, [2, 3, 32], values)).type.shape).toEqual([2, 3, 32]);
+  });
+});
+
+describe('quantize', () => {
+  it.each(named(ACTIVATION_FORMATS))('%s gives the bytes that pack gives', (_, format) => {
+    const columns = 2 * format.blockSize;
+    fc.assert(
+      fc.property(
+        fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: columns, maxLength: columns }),
+        (list) => {
+          const x = Float32Array.from(list);
+          const made = run((v) => quantize(v, format), host('f32', [1, columns], x));
+          expect(made.type.dtype).toBe(format);
+          expect(made.bytes).toEqual(pack(format, x, columns));
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('lets NaN through to the result', () => {
+    const x = ramp(32);
+    x[7] = NaN;
+    const back = elementsOf(run((v) => dequantize(quantize(v, ACTIVATION_FORMATS[0]!)), host('f32', [32], x)));
+    expect(back.every((value) => Number.isNaN(value))).toBe(true);
+  });
+
+  it('refuses weight formats and groups that do not divide', () => {
+    const x = input(0, 'x', 'f32', [48]);
+    expect(() => quantize(x, Q4_0)).toThrow(expect.objectContaining({ code: 'DTYPE_MISMATCH' }));
+    expect(() => quantize(x, ACTIVATION_FORMATS[0]!)).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH' }));
+  });
+});
+
+describe('linear', () => {
+  it.each(['f32', 'f16', 'bf16', Q8_0, panel(Q4_0)] as ElementType[])('multiplies with %s weights', (dtype) => {
+    const [rows, n, k] = [2, 5, 64];
+    const x = host('f32', [rows, k], ramp(rows * k));
+    const w = host(
+      dtype,
+      [n, k],
+      ramp(n * k).map((v, i) => v * (1 + (i % 3))),
+    );
+    const weights = unpack(dtype, w.bytes, n, k);
+    const got = elementsOf(run(linear, x, w));
+    const xs = elementsOf(x);
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        for (let t = 0; t < k; t++) sum += xs[i * k + t]! * weights[j * k + t]!;
+        expect(got[i * n + j]).toBeCloseTo(sum, 2);
+      }
+    }
+  });
+
+  it('checks shapes and types', () => {
+    const x = input(0, 'x', 'f32', [2, 64]);
+    expect(() => linear(x, input(1, 'w', Q8_0, [5, 32]))).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH' }));
+    expect(() => linear(x, input(1, 'w', 'i32', [5, 64]))).toThrow(expect.objectContaining({ code: 'DTYPE_MISMATCH' }));
+  });
+});
