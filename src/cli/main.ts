@@ -1,7 +1,105 @@
-/** The command line: reads arguments, runs one command, returns the exit code. */
+/** The command line: reads arguments, runs one command, tells errors, returns the exit code. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { BitloomError } from '../ir/error.ts';
+import type { Engine } from './engine-face.ts';
+import { EXIT, exitCodeOf } from './exit-code.ts';
+import { applyEnvironment, integer, list, number, option, resolveAliases } from './option.ts';
+import type { RunOptions } from './run.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
 
-/** Runs `bitloom` with `args` (without node and script) and returns the exit code. */
-export async function main(args: readonly string[]): Promise<number> {
-  process.stdout.write(`bitloom ${args.join(' ')}\n`);
-  return 0;
+const EXIT_HELP = `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad file, 4 not enough memory or no device, 130 interrupted.
+Each option has a twin in the environment: BITLOOM_MAX_TOKENS=50 is --max-tokens 50; the option wins.`;
+
+/** Reads the version from the package, which lies two folders up from sources and build alike. */
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/**
+ * Runs `bitloom` and returns the exit code. The engine is loaded when a command needs it, so that help and
+ * usage errors are quick.
+ *
+ * @param args arguments without node and script
+ */
+export async function main(
+  args: readonly string[],
+  terminal: Terminal = processTerminal(),
+  loadEngine: () => Promise<Engine> = () => import('../engine/index.ts'),
+): Promise<number> {
+  let code: number = EXIT.done;
+  const program = new Command('bitloom')
+    .description('Small tensors, fast tensor programs, wherever JavaScript runs.')
+    .version(version())
+    .showHelpAfterError('(--help tells what there is)')
+    .exitOverride()
+    .configureOutput({ writeOut: terminal.write, writeErr: terminal.note })
+    .addHelpText('after', `\nExample: bitloom run --prompt 'Write a short bedtime story.'\n${EXIT_HELP}`);
+  const commands = [
+    runCommand(program, async (model, options) => {
+      const { run } = await import('./run.ts');
+      code = await run(model, options, terminal, await loadEngine());
+    }),
+  ];
+  try {
+    for (const command of commands) applyEnvironment(command, terminal.environment);
+    await program.parseAsync(resolveAliases(args), { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (terminal.closed.aborted) return EXIT.done;
+    tellError(error, args, terminal);
+    return exitCodeOf(error);
+  }
+}
+
+function runCommand(
+  program: Command,
+  action: (model: string | undefined, options: RunOptions) => Promise<void>,
+): Command {
+  const command = program
+    .command('run [model]')
+    .description('Continue a prompt, or chat on a terminal. Without a model, the embedded one.')
+    .addOption(option('-m, --model <path>', 'the model, where it is not given as an argument'))
+    .addOption(option('-p, --prompt <text>', "what to answer; '-' reads stdin. Without it: chat on a terminal"))
+    .addOption(option('--system <text>', 'instruction that goes before the conversation'))
+    .addOption(option('-n, --max-tokens <n>', 'stop after this many tokens', integer(1, 2 ** 31)))
+    .addOption(option('--temperature <t>', '0 takes the likeliest token; higher dares more', number(0, 100)))
+    .addOption(option('--top-k <k>', 'draw among the k likeliest tokens; 0 is all', integer(0, 2 ** 31)))
+    .addOption(option('--top-p <p>', 'draw among the likeliest that sum to p', number(0, 1)))
+    .addOption(option('--min-p <p>', 'leave out what is less likely than p times the likeliest', number(0, 1)))
+    .addOption(option('--repetition-penalty <r>', 'above 1 makes repetition less likely', number(0.01, 100)))
+    .addOption(option('-s, --seed <s>', 'same seed, same text; drawn and told when not given', integer(0, 2 ** 32 - 1)))
+    .addOption(option('--stop <text>', 'end at this text; may be given several times', list))
+    .addOption(option('--ignore-eos', 'go on past the end token'))
+    .addOption(option('--raw', 'take the prompt as it stands, without the chat template'))
+    .addOption(new Option('--device <name>', 'what computes').choices(['auto', 'wasm', 'interpreter']))
+    .addOption(option('-t, --threads <n>', 'threads that compute', integer(1, 1024)))
+    .addOption(option('-c, --context <n>', 'tokens of prompt and reply together', integer(1, 2 ** 31)))
+    .addOption(new Option('--kv-cache <type>', 'element type of the cache').choices(['f32', 'f16']))
+    .addOption(option('--json', 'one JSON object on stdout: text, tokens, promptTokens, finishReason, timings'))
+    .addOption(option('-q, --quiet', 'no progress and no summary'))
+    .addHelpText('after', "\nExample: bitloom run model.gguf -p 'Name three rivers.' -n 60 --temp 0 --json")
+    .action(async (argument: string | undefined, options: RunOptions & { readonly model?: string }) => {
+      if (argument !== undefined && options.model !== undefined && command.getOptionValueSource('model') !== 'env') {
+        command.error(`error: two models: '${argument}' and --model '${options.model}'. Give one.`, { exitCode: 2 });
+      }
+      await action(argument ?? options.model, options);
+    });
+  return command;
+}
+
+/** Tells an error on stderr, and on stdout too where a program asked for JSON. */
+function tellError(error: unknown, args: readonly string[], terminal: Terminal): void {
+  const known = error instanceof BitloomError;
+  if (known && error.code === 'ABORTED') terminal.note('interrupted');
+  else if (known) terminal.note(`error: ${error.message} (${error.code})`);
+  else terminal.note(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  if (args.includes('--json')) {
+    const code = known ? error.code : 'INTERNAL';
+    const message = error instanceof Error ? error.message : String(error);
+    terminal.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  }
 }

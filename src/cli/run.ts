@@ -1,0 +1,162 @@
+/** `bitloom run`: loads a model and continues a prompt, or talks with a person at a terminal. */
+import { platform } from '#platform';
+import { BitloomError } from '../ir/error.ts';
+import { chat } from './chat.ts';
+import type { Engine, GenerateOptions, GenerationResult, LoadOptions, Model } from './engine-face.ts';
+import { EXIT } from './exit-code.ts';
+import { formatBytes } from './readable.ts';
+import { stream } from './stream.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Parsed options of `bitloom run`; what is absent is the model's or the engine's to choose. */
+export interface RunOptions {
+  readonly prompt?: string;
+  readonly system?: string;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly device?: 'auto' | 'wasm' | 'interpreter';
+  readonly threads?: number;
+  readonly context?: number;
+  readonly kvCache?: 'f32' | 'f16';
+  readonly ignoreEos?: boolean;
+  readonly raw?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** What the embedded model is asked for when nobody says anything. */
+const STORY = 'Write a short bedtime story called `The Fox and the Moon`.';
+
+/** The object without its undefined properties. */
+function present<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/** Runs the command; `source` undefined means the embedded model. Returns the exit code. */
+export async function run(
+  source: string | undefined,
+  options: RunOptions,
+  terminal: Terminal,
+  engine: Engine,
+): Promise<number> {
+  const prompt = await findPrompt(source, options, terminal);
+  const abort = new AbortController();
+  const stopListening = terminal.onInterrupt(() => abort.abort());
+  let model: Model | undefined;
+  try {
+    model = await engine.load(source ?? platform.assetPath('tiny'), loadOptions(options, terminal, abort.signal));
+    terminal.status('');
+    const sampling = samplingOptions(options);
+    if (prompt === undefined) {
+      stopListening();
+      await chat(model, sampling, options, terminal);
+      return EXIT.done;
+    }
+    return await answer(
+      model,
+      prompt,
+      { ...sampling, signal: AbortSignal.any([abort.signal, terminal.closed]) },
+      options,
+      terminal,
+    );
+  } finally {
+    stopListening();
+    terminal.status('');
+    model?.dispose();
+  }
+}
+
+/** The prompt to answer, or undefined for a chat. Throws INVALID_ARGUMENT where there is neither. */
+async function findPrompt(
+  source: string | undefined,
+  options: RunOptions,
+  terminal: Terminal,
+): Promise<string | undefined> {
+  if (options.prompt === '-') return (await terminal.readAll()).replace(/\r?\n$/, '');
+  if (options.prompt !== undefined) return options.prompt;
+  if (terminal.isInteractive && !options.json) return undefined;
+  if (source === undefined) return STORY;
+  throw new BitloomError(
+    'INVALID_ARGUMENT',
+    'There is nothing to answer: no --prompt, and no terminal to chat on. Give --prompt TEXT, or --prompt - to read stdin.',
+  );
+}
+
+function loadOptions(options: RunOptions, terminal: Terminal, signal: AbortSignal): LoadOptions {
+  const { device, threads, context: contextLength, kvCache: kvCacheType } = options;
+  return {
+    ...present({ device, threads, contextLength, kvCacheType }),
+    signal,
+    onProgress({ phase, loadedBytes, totalBytes }) {
+      if (options.quiet) return;
+      const share = totalBytes > 0 ? ` ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}` : '';
+      terminal.status(`${phase}${share}`);
+    },
+    onWarning: (message) => terminal.note(`warning: ${message}`),
+  };
+}
+
+/** Sampling as asked for; a seed is drawn when none is given, so that it can be told. */
+function samplingOptions(options: RunOptions): GenerateOptions & { readonly seed: number } {
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, ignoreEos, raw } = options;
+  return {
+    ...present({ maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, ignoreEos, raw }),
+    seed: options.seed ?? Math.floor(Math.random() * 2 ** 32),
+  };
+}
+
+async function answer(
+  model: Model,
+  prompt: string,
+  generate: GenerateOptions & { readonly seed: number },
+  options: RunOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const input =
+    options.system === undefined || options.raw
+      ? prompt
+      : [
+          { role: 'system' as const, content: options.system },
+          { role: 'user' as const, content: prompt },
+        ];
+  const generation = model.generate(input, generate);
+  const result = await stream(generation, options.json ? () => {} : terminal.write);
+  if (options.json) {
+    const { text, tokens, promptTokens, finishReason, timings } = result;
+    const { loadMs, firstTokenMs, prefillTokensPerSecond, decodeTokensPerSecond } = timings;
+    terminal.write(
+      `${JSON.stringify({
+        text,
+        tokens: [...tokens],
+        promptTokens,
+        finishReason,
+        timings: { loadMs, firstTokenMs, prefillTokensPerSecond, decodeTokensPerSecond },
+      })}\n`,
+    );
+  } else {
+    terminal.write('\n');
+    if (!options.quiet) terminal.note(summary(result, generate.seed));
+  }
+  return result.finishReason === 'aborted' && !terminal.closed.aborted ? EXIT.interrupted : EXIT.done;
+}
+
+/** One line of what happened, for stderr. */
+function summary({ tokens, promptTokens, finishReason, timings }: GenerationResult, seed: number): string {
+  const rate = (perSecond: number): string => `${perSecond.toFixed(perSecond < 10 ? 1 : 0)} tokens/s`;
+  return [
+    `${promptTokens} + ${tokens.length} tokens (${finishReason})`,
+    `loaded in ${timings.loadMs.toFixed(0)} ms`,
+    `first token after ${timings.firstTokenMs.toFixed(0)} ms`,
+    `prefill ${rate(timings.prefillTokensPerSecond)}`,
+    `decode ${rate(timings.decodeTokensPerSecond)}`,
+    `seed ${seed}`,
+  ].join(', ');
+}
