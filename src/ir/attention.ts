@@ -5,7 +5,7 @@
 import {
   add, and, broadcast, cast, div, dotGeneral, full, gt, iota, le, mul, reshape, select, tanh, transpose,
 } from './build.ts';
-import { softmax } from './composites.ts';
+import { softmax } from './layer-composites.ts';
 import { apply, type Attributes, type Op, type Value } from './graph.ts';
 import { booleanAttr, defineOp, numberAttr, requireDType, requireSameDType, requireShape } from './op/rule.ts';
 

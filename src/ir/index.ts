@@ -1,5 +1,4 @@
 /** Public names of the tensor program: types, op table, builders, composites, checks, interpreter. */
-export * from './attention.ts';
 export * as build from './build.ts';
 export * from './composites.ts';
 export * from './dtype.ts';
@@ -13,6 +12,5 @@ export { SCATTER_MODES, type ScatterMode } from './op/indexing.ts';
 export { defineOp, type OpRow, typeName } from './op/rule.ts';
 export { ops, type PrimitiveName } from './ops.ts';
 export { printGraph } from './printer.ts';
-export * from './rope.ts';
 export * from './shape.ts';
 export { verifyGraph } from './verifier.ts';

@@ -1,0 +1,2 @@
+/** The reference interpreter. */
+export { interpret, makeInterpreter } from './interpret.ts';
