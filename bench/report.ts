@@ -1,0 +1,103 @@
+/** Results as Markdown: per case the values, ratios to the subject, share of the roofline, and goals. */
+import type { Goal } from './case.ts';
+import type { Machine } from './machine.ts';
+import type { CaseResult, Outcome } from './measure.ts';
+
+export interface Report {
+  readonly startedAt: string;
+  readonly seconds: number;
+  readonly loadBefore: number;
+  readonly loadAfter: number;
+  readonly machine: Machine;
+  readonly results: readonly CaseResult[];
+}
+
+const median = (outcome: Outcome): number => outcome.summary.median;
+const isPresent = (outcome: Outcome): boolean => outcome.missing === null;
+
+/** The lowest ceiling of a case; undefined where it has none. */
+export function roofline({ outcomes }: CaseResult): Outcome | undefined {
+  return outcomes
+    .filter((o) => o.contender.role === 'ceiling' && isPresent(o))
+    .toSorted((a, b) => median(a) - median(b))[0];
+}
+
+/** How many times better the first outcome is than the second: above 1 is better in either direction. */
+export function advantage({ task }: CaseResult, subject: Outcome, other: Outcome): number {
+  const ratio = median(subject) / median(other);
+  return task.unit.better === 'higher' ? ratio : 1 / ratio;
+}
+
+const digits = (value: number): string => {
+  if (Number.isNaN(value)) return '–';
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+};
+
+/** `12 of 20`, or why the numbers are weaker than that. */
+function sampleNote({ summary: { quiet, total, basis } }: Outcome): string {
+  if (basis === 'unfiltered') return `${total}, not filtered`;
+  return `${quiet} quiet of ${total}${basis === 'quiet' ? '' : ': noisy'}`;
+}
+
+function row(result: CaseResult, outcome: Outcome): string[] {
+  const { contender, summary, missing, note } = outcome;
+  if (missing !== null) return [contender.name, '–', '–', '–', '–', `absent: ${missing.split('\n', 1)[0]}`];
+  const [subject] = result.outcomes;
+  const roof = roofline(result);
+  const hasRatio = subject !== undefined && subject !== outcome && isPresent(subject);
+  const hasShare = roof !== undefined && contender.role !== 'ceiling';
+  return [
+    contender.name,
+    `${digits(summary.median)} (${digits(summary.lower)}–${digits(summary.upper)})`,
+    hasRatio ? `${digits(advantage(result, subject, outcome))}×` : '',
+    hasShare ? `${(100 * median(outcome) / median(roof)).toFixed(0)} %` : '',
+    sampleNote(outcome),
+    note,
+  ];
+}
+
+/** A promise against what was measured; `not measured` where one side is absent. */
+export function checkGoal(result: CaseResult, { against, atLeast }: Goal): { text: string; isMet: boolean | null } {
+  const [subject] = result.outcomes;
+  const other = against === 'roofline' ? roofline(result) : result.outcomes.find((o) => o.contender.name === against);
+  const wanted = against === 'roofline' ? `${(100 * atLeast).toFixed(0)} % of the roofline` : `${atLeast}× ${against}`;
+  if (!subject || !other || !isPresent(subject) || !isPresent(other)) return { text: `${wanted}: not measured`, isMet: null };
+  const got = advantage(result, subject, other);
+  const shown = against === 'roofline' ? `${(100 * got).toFixed(0)} %` : `${digits(got)}×`;
+  return { text: `${wanted}: ${shown}`, isMet: got >= atLeast };
+}
+
+function goalLines(result: CaseResult): string[] {
+  const mark = (isMet: boolean | null): string => (isMet === null ? '·' : isMet ? '✓' : '✗');
+  const lines = (result.task.goals ?? []).map((goal) => checkGoal(result, goal));
+  const [subject] = result.outcomes;
+  if (result.task.limit !== undefined && subject && isPresent(subject)) {
+    const { limit, unit } = result.task;
+    const isMet = median(subject) <= limit;
+    lines.push({ text: `at most ${digits(limit)} ${unit.name}: ${digits(median(subject))}`, isMet });
+  }
+  return lines.map(({ text, isMet }) => `- ${mark(isMet)} ${text}`);
+}
+
+/** One case as a Markdown section with a table. */
+export function renderCase(result: CaseResult): string {
+  const { task, outcomes } = result;
+  const ours = outcomes[0]!.contender.name;
+  const header = ['contender', `${task.unit.name}: median (quartiles)`, `${ours} is`, 'of roofline', 'samples', 'note'];
+  const lines = [header, header.map(() => '---'), ...outcomes.map((o) => row(result, o))];
+  const table = lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  const goals = goalLines(result);
+  return `### ${task.name}: ${task.title}\n\n${table}\n${goals.length > 0 ? `\n${goals.join('\n')}\n` : ''}`;
+}
+
+/** The whole report as one Markdown document. */
+export function renderReport(report: Report): string {
+  const { machine } = report;
+  const about = [
+    `- ${machine.cpu}, ${machine.nCpus} CPUs, ${machine.memoryGiB} GiB, last-level cache ${(machine.lastLevelCacheBytes / 2 ** 20).toFixed(0)} MiB, ${machine.platform}`,
+    `- Node ${machine.nodes.newest} (newest) and ${machine.nodes.current} (this Node); bitloom ${machine.commit}`,
+    `- started ${report.startedAt}, ${report.seconds.toFixed(0)} s, load ${report.loadBefore} before and ${report.loadAfter} after`,
+  ];
+  const sections = report.results.map(renderCase);
+  return ['# Benchmark report', about.join('\n'), '![chart](report.svg)', ...sections].join('\n\n');
+}

@@ -1,0 +1,44 @@
+// Starts the bench: bundles main, child and adapters (so that Node versions that cannot read TypeScript can
+// run them too), finds the newest Node, and hands the arguments over. Usage: see README.md.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+// Inside the peers' node_modules, so that bare imports in adapters find the pinned peers.
+const outdir = `${here}peers/node_modules/.cache/bench`;
+
+/** The newest Node: named by BITLOOM_NODE_NEWEST, else `node26` on the path, else the one that runs this. */
+function newestNode() {
+  const named = process.env.BITLOOM_NODE_NEWEST;
+  if (named) return named;
+  const found = spawnSync('node26', ['--version'], { encoding: 'utf8' });
+  return found.status === 0 ? 'node26' : process.execPath;
+}
+
+await build({
+  entryPoints: [
+    `${here}main.ts`,
+    `${here}child.ts`,
+    `${here}probe-worker.ts`,
+    ...readdirSync(`${here}adapters`).map((file) => `${here}adapters/${file}`),
+  ],
+  outdir,
+  outbase: here,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  packages: 'external',
+  target: 'node20',
+  logLevel: 'warning',
+});
+if (!existsSync(`${here}peers/node_modules/onnxruntime-web`)) {
+  console.error('bench: peers are not installed; to measure them: (cd bench/peers && npm ci --ignore-scripts)');
+}
+const { status } = spawnSync(process.execPath, [`${outdir}/main.mjs`, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+  env: { ...process.env, BITLOOM_NODE_NEWEST: newestNode() },
+});
+process.exitCode = status ?? 1;

@@ -1,0 +1,77 @@
+/**
+ * How much of a stretch of time other programs took from this process. Source: Linux
+ * Documentation/scheduler/sched-stats.rst: each thread's schedstat gives nanoseconds run and nanoseconds
+ * waited in the run queue; /proc/stat gives ticks stolen by the hypervisor.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+
+interface ThreadTimes {
+  readonly ranNs: number;
+  readonly waitedNs: number;
+}
+
+export interface SchedulerReading {
+  readonly threads: ReadonlyMap<string, ThreadTimes>;
+  readonly stolenMs: number;
+  readonly atMs: number;
+}
+
+/** /proc/stat counts in USER_HZ, 100 on every Linux that Node runs on. */
+const TICK_MS = 10;
+const STEAL_COLUMN = 8;
+
+/** Reads the counters of all threads of this process; null where the system has none (macOS, Windows). */
+export function readScheduler(): SchedulerReading | null {
+  const threads = new Map<string, ThreadTimes>();
+  try {
+    for (const thread of readdirSync('/proc/self/task')) {
+      const times = readThread(thread);
+      if (times !== null) threads.set(thread, times);
+    }
+    const cpu = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!.split(/\s+/);
+    const stolenMs = Number(cpu[STEAL_COLUMN] ?? 0) * TICK_MS;
+    return threads.size === 0 ? null : { threads, stolenMs, atMs: performance.now() };
+  } catch {
+    return null;
+  }
+}
+
+/** Null for a thread that has just ended, or where the kernel keeps no such counters. */
+function readThread(thread: string): ThreadTimes | null {
+  try {
+    const [ran, waited] = readFileSync(`/proc/self/task/${thread}/schedstat`, 'utf8').split(' ').map(Number);
+    return { ranNs: ran!, waitedNs: waited! };
+  } catch {
+    return null;
+  }
+}
+
+/** The state at the birth of this process: nothing ran, nothing waited. */
+export const atProcessStart = (now: SchedulerReading): SchedulerReading => ({
+  threads: new Map(),
+  stolenMs: now.stolenMs,
+  atMs: 0,
+});
+
+/**
+ * Share (0..1) of the time between two readings that others took. For work on one thread it is exact: all
+ * time in which the busiest thread did not run, hypervisor included (run delay alone misses that). With more
+ * threads some may rest by design, so it is run delay of all threads plus stolen ticks.
+ */
+export function disturbedShare(
+  before: SchedulerReading | null,
+  after: SchedulerReading | null,
+  nThreads: number,
+): number | null {
+  if (before === null || after === null) return null;
+  const wallMs = after.atMs - before.atMs;
+  let busiestNs = 0;
+  let waitedNs = 0;
+  for (const [thread, { ranNs, waitedNs: waited }] of after.threads) {
+    const earlier = before.threads.get(thread);
+    busiestNs = Math.max(busiestNs, ranNs - (earlier?.ranNs ?? 0));
+    waitedNs += waited - (earlier?.waitedNs ?? 0);
+  }
+  const lostMs = nThreads === 1 ? wallMs - busiestNs / 1e6 : waitedNs / 1e6 + after.stolenMs - before.stolenMs;
+  return Math.min(1, Math.max(0, lostMs / wallMs));
+}
