@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { BitloomError } from '../ir/error.ts';
+import type { DoctorOptions } from './doctor.ts';
 import type { Engine } from './engine-face.ts';
 import { EXIT, exitCodeOf } from './exit-code.ts';
 import { applyEnvironment, integer, list, number, option, resolveAliases } from './option.ts';
@@ -41,6 +42,10 @@ export async function main(
     runCommand(program, async (model, options) => {
       const { run } = await import('./run.ts');
       code = await run(model, options, terminal, await loadEngine());
+    }),
+    doctorCommand(program, async (options) => {
+      const { doctor } = await import('./doctor.ts');
+      code = await doctor(version(), options, terminal);
     }),
   ];
   try {
@@ -89,6 +94,17 @@ function runCommand(
       await action(argument ?? options.model, options);
     });
   return command;
+}
+
+function doctorCommand(program: Command, action: (options: DoctorOptions) => Promise<void>): Command {
+  return program
+    .command('doctor')
+    .description('Tell what this machine offers, and check the generated code on it.')
+    .addOption(new Option('--device <name>', 'what computes').choices(['auto', 'wasm', 'interpreter']))
+    .addOption(option('-t, --threads <n>', 'threads that compute', integer(1, 1024)))
+    .addOption(option('--json', 'one JSON object on stdout'))
+    .addHelpText('after', '\nExample: bitloom doctor --json')
+    .action(action);
 }
 
 /** Tells an error on stderr, and on stdout too where a program asked for JSON. */
