@@ -34,4 +34,5 @@ export {
   SUB_BLOCK,
 } from './number-format.ts';
 export { pack, requireBlocks, unpack } from './pack.ts';
+export { packedEmbedding, packedEmbeddingOp } from './packed-embedding.ts';
 export { quantize, quantizeOp } from './quantize.ts';

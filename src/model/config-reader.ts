@@ -1,0 +1,46 @@
+/** Reads fields of a `config.json` record with their types and ranges checked. */
+import { BitloomError } from '../ir/error.ts';
+
+export type ConfigRecord = Readonly<Record<string, unknown>>;
+
+const wrong = (key: string, wanted: string, value: unknown): BitloomError =>
+  new BitloomError('BAD_FILE', `config: '${key}' must be ${wanted}, not ${JSON.stringify(value) ?? 'absent'}`, { key, value });
+
+/** A whole number from 1 to `most`; `fallback` where the key is absent or null. */
+export function sizeField(config: ConfigRecord, key: string, fallback?: number, most = 2 ** 31): number {
+  const value = config[key] ?? fallback;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > most) {
+    throw wrong(key, `a whole number from 1 to ${most}`, value);
+  }
+  return value;
+}
+
+/** A finite number above 0. */
+export function positiveField(config: ConfigRecord, key: string, fallback?: number): number {
+  const value = config[key] ?? fallback;
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) throw wrong(key, 'a number above 0', value);
+  return value;
+}
+
+export function booleanField(config: ConfigRecord, key: string, fallback: boolean): boolean {
+  const value = config[key] ?? fallback;
+  if (typeof value !== 'boolean') throw wrong(key, 'true or false', value);
+  return value;
+}
+
+/** One of the listed texts. Throws UNSUPPORTED_FEATURE naming them, since others exist. */
+export function choiceField<T extends string>(config: ConfigRecord, key: string, choices: readonly T[], fallback: T): T {
+  const value = config[key] ?? fallback;
+  if (!choices.includes(value as T)) {
+    throw new BitloomError('UNSUPPORTED_FEATURE', `config: '${key}' is ${JSON.stringify(value)}; supported: ${choices.join(', ')}`, { key, value });
+  }
+  return value as T;
+}
+
+/** A nested record, or null where the key is absent or null. */
+export function recordField(config: ConfigRecord, key: string): ConfigRecord | null {
+  const value = config[key] ?? null;
+  if (value === null) return null;
+  if (typeof value !== 'object' || Array.isArray(value)) throw wrong(key, 'an object', value);
+  return value as ConfigRecord;
+}

@@ -1,0 +1,48 @@
+/** What the engine needs of an architecture: its tensors, its caches and its forward function. */
+import type { Shape } from '../ir/shape.ts';
+import type { Tensor } from '../tensor/index.ts';
+import type { ConfigRecord } from './config-reader.ts';
+
+/** A tensor that a checkpoint must have. Matrices may come in any number format. */
+export interface TensorSpec {
+  readonly name: string;
+  readonly shape: Shape;
+}
+
+/** Keys and values of one layer, [nKvHeads, context, headDim] f32 or f16 each. */
+export interface LayerCache {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** One step: `seqLen` tokens at positions start .. start + seqLen - 1. */
+export interface StepInput {
+  /** [seqLen] i32. */
+  readonly tokens: Tensor;
+  /** [1] i32. */
+  readonly start: Tensor;
+  /** [seqLen] i32: start + 0, 1, 2, … */
+  readonly positions: Tensor;
+  readonly caches: readonly LayerCache[];
+}
+
+/** An architecture with its sizes filled in. */
+export interface CausalModel {
+  readonly vocabSize: number;
+  /** Positions that the model was made for. */
+  readonly contextLength: number;
+  readonly tensors: readonly TensorSpec[];
+  /** Cache sizes, one a layer. */
+  readonly caches: readonly { readonly nKvHeads: number; readonly headDim: number }[];
+  /** Hidden states [seqLen, dim] f32 and the caches with this step's rows. */
+  forward(weights: (name: string) => Tensor, step: StepInput): { hidden: Tensor; caches: readonly LayerCache[] };
+  /** Logits [rows, vocabSize] f32 of hidden states [rows, dim]. */
+  logits(weights: (name: string) => Tensor, hidden: Tensor): Tensor;
+}
+
+export interface ModelFamily {
+  /** Names in `config.json`'s `architectures`. */
+  readonly architectures: readonly string[];
+  /** Throws BAD_FILE, UNSUPPORTED_FEATURE. */
+  create(config: ConfigRecord): CausalModel;
+}

@@ -1,0 +1,41 @@
+/**
+ * Where tensor programs run. A device owns memory and turns graphs into programs; `wasm` compiles
+ * them, `interpreter` executes their meaning in plain loops.
+ */
+import type { Graph } from '../ir/graph.ts';
+import type { TensorType } from '../ir/shape.ts';
+import type { DeviceBuffer } from '../target/target.ts';
+
+export type DeviceName = 'wasm' | 'interpreter';
+
+/** An output that may be written into an input's memory: the input's old value dies with the run. */
+export interface Donation {
+  readonly input: number;
+  readonly output: number;
+}
+
+/** A graph made runnable for one device. */
+export interface DeviceProgram {
+  readonly inputs: readonly TensorType[];
+  readonly outputs: readonly TensorType[];
+  /** Runs on buffers of the given types; donated outputs are the inputs' own buffers. Allocates nothing. */
+  run(inputs: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): Promise<void>;
+  /** What was generated, for people: kernels, fusions, memory. */
+  explain(): string;
+  dispose(): void;
+}
+
+export interface Device {
+  readonly name: DeviceName;
+  /** Threads that work on one program. */
+  readonly threads: number;
+  /** Hardware features in use, by name. */
+  readonly features: readonly string[];
+  readonly liveBytes: number;
+  /** Throws OUT_OF_MEMORY with needed and available bytes. */
+  allocate(byteLength: number): DeviceBuffer;
+  /** The buffer's memory itself: fill it or read it without a copy. */
+  bytes(buffer: DeviceBuffer): Uint8Array;
+  compile(graph: Graph, options?: { donate?: readonly Donation[]; name?: string }): Promise<DeviceProgram>;
+  dispose(): void;
+}

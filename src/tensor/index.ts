@@ -1,0 +1,11 @@
+/** Tensors, the numpy and nn namespaces, jit, and devices. */
+export type { Device, DeviceName, DeviceProgram, Donation } from './device.ts';
+export { createDevice, type DeviceOptions } from './create-device.ts';
+export { defaultDevice, setDefaultDevice } from './default-device.ts';
+export { evaluate } from './evaluate.ts';
+export { jit, trace, type Traced } from './jit.ts';
+export * as nn from './neural.ts';
+export * as numpy from './numpy/index.ts';
+export type { TensorLike } from './promotion.ts';
+export { type NestedArray, Tensor } from './tensor.ts';
+export type { Tree } from './tree.ts';

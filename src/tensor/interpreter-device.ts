@@ -1,0 +1,63 @@
+/** The reference device: runs graphs through the interpreter, one thread, no compilation. */
+import type { Graph } from '../ir/graph.ts';
+import { interpret } from '../ir/interpreter/interpret.ts';
+import { printGraph } from '../ir/printer.ts';
+import { byteLength } from '../ir/shape.ts';
+import type { DeviceBuffer } from '../target/target.ts';
+import type { Device, DeviceProgram } from './device.ts';
+
+class HostBuffer implements DeviceBuffer {
+  readonly bytes: Uint8Array;
+  readonly #release: (byteLength: number) => void;
+  #isDisposed = false;
+
+  constructor(byteLength: number, release: (byteLength: number) => void) {
+    this.bytes = new Uint8Array(byteLength);
+    this.#release = release;
+  }
+
+  get byteLength(): number {
+    return this.bytes.byteLength;
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#release(this.byteLength);
+  }
+}
+
+export class InterpreterDevice implements Device {
+  readonly name = 'interpreter';
+  readonly threads = 1;
+  readonly features: readonly string[] = [];
+  liveBytes = 0;
+
+  allocate(byteLength: number): DeviceBuffer {
+    this.liveBytes += byteLength;
+    return new HostBuffer(byteLength, (bytes) => {
+      this.liveBytes -= bytes;
+    });
+  }
+
+  bytes(buffer: DeviceBuffer): Uint8Array {
+    return (buffer as HostBuffer).bytes;
+  }
+
+  async compile(graph: Graph): Promise<DeviceProgram> {
+    const inputs = graph.inputs.map((value) => value.type);
+    const outputs = graph.outputs.map((value) => value.type);
+    return {
+      inputs,
+      outputs,
+      run: async (inputBuffers, outputBuffers) => {
+        const results = interpret(graph, inputs.map((type, i) => ({ type, bytes: this.bytes(inputBuffers[i]!).subarray(0, byteLength(type)) })));
+        results.forEach((result, i) => this.bytes(outputBuffers[i]!).set(result.bytes));
+      },
+      explain: () => printGraph(graph),
+      dispose() {},
+    };
+  }
+
+  dispose(): void {}
+}

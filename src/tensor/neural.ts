@@ -1,0 +1,67 @@
+/** What neural networks are written with, after `jax.nn`: composites over tensors, shapes as in their docs. */
+import * as build from '../ir/build.ts';
+import * as attentionLayer from '../ir/attention.ts';
+import * as layers from '../ir/composites.ts';
+import type { DType } from '../ir/dtype.ts';
+import { isPacked } from '../ir/dtype.ts';
+import { normalizeAxis } from '../ir/shape.ts';
+import { type RopeStyle, rope as ropeOf } from '../ir/rope.ts';
+import * as quantized from '../quant/index.ts';
+import type { NumberFormat } from '../quant/index.ts';
+import { type TensorLike, toFloat } from './promotion.ts';
+import { Tensor } from './tensor.ts';
+
+export const silu = (x: TensorLike): Tensor => new Tensor(layers.silu(toFloat(x, 'silu')));
+export const gelu = (x: TensorLike, approximate: 'none' | 'tanh' = 'none'): Tensor => new Tensor(layers.gelu(toFloat(x, 'gelu'), approximate));
+/** 1 / (1 + e^-x). */
+export const sigmoid = (x: TensorLike): Tensor => new Tensor(build.logistic(toFloat(x, 'sigmoid')));
+export const relu = (x: TensorLike): Tensor => {
+  const value = toFloat(x, 'relu');
+  return new Tensor(build.max(value, build.full(value.type.dtype as DType, value.type.shape, 0)));
+};
+/** silu(gate) * up. */
+export const swiglu = (gate: Tensor, up: Tensor): Tensor => new Tensor(layers.swiglu(gate.value, up.value));
+export const softmax = (x: Tensor, axis = -1): Tensor => new Tensor(layers.softmax(toFloat(x, 'softmax'), normalizeAxis(axis, x.ndim)));
+
+/** log(softmax(x)), without overflow. */
+export function logSoftmax(x: Tensor, axis = -1): Tensor {
+  const value = toFloat(x, 'logSoftmax');
+  const { shape } = value.type;
+  const along = normalizeAxis(axis, shape.length);
+  const kept = shape.map((_, i) => i).filter((i) => i !== along);
+  const spread = (reduced: typeof value) => build.broadcast(reduced, shape, kept);
+  const shifted = build.sub(value, spread(build.reduceMax(value, [along])));
+  return new Tensor(build.sub(shifted, spread(build.log(build.reduceSum(build.exp(shifted), [along])))));
+}
+
+/** x [..., dim] over its root mean square, times weight [dim]. */
+export const rmsNorm = (x: Tensor, weight: Tensor, eps = 1e-5): Tensor => new Tensor(layers.rmsNorm(x.value, weight.value, eps));
+export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor =>
+  new Tensor(layers.layerNorm(x.value, weight.value, bias.value, eps));
+
+/** Rotates x [seqLen, nHeads, headDim] by positions [seqLen] i32; frequencies from `ropeFrequencies`. */
+export const rope = (x: Tensor, positions: Tensor, style: RopeStyle, frequencies: readonly number[]): Tensor =>
+  new Tensor(ropeOf(x.value, positions.value, style, frequencies));
+
+/** Attends q [seqLen, nHeads, headDim] to caches k, v [nKvHeads, context, headDim] whose rows of this call begin at start [1] i32. */
+export const attention = (q: Tensor, k: Tensor, v: Tensor, start: Tensor, options: attentionLayer.AttentionOptions = {}): Tensor =>
+  new Tensor(attentionLayer.attention(q.value, k.value, v.value, start.value, options));
+
+/** Rows of table [vocabSize, dim] of any element type for tokens [seqLen] i32, as f32 [seqLen, dim]. */
+export const embedding = (table: Tensor, tokens: Tensor): Tensor =>
+  new Tensor(isPacked(table.dtype) ? quantized.packedEmbedding(table.value, tokens.value) : layers.embedding(table.value, tokens.value));
+
+/**
+ * x [..., inFeatures] times w [outFeatures, inFeatures] transposed, f32. Packed weights meet
+ * activations of 8 bits in groups of the weights' block size, so that products are integer ones.
+ */
+export function linear(x: Tensor, w: Tensor): Tensor {
+  if (!isPacked(w.dtype)) return new Tensor(quantized.linear(x.value, w.value));
+  const codes = quantized.quantize(x.value, quantized.activationFormat(w.dtype.blockSize));
+  return new Tensor(quantized.linear(codes, w.value));
+}
+
+/** x [..., K] in blocks of a number format along the last axis. */
+export const quantize = (x: Tensor, format: NumberFormat): Tensor => new Tensor(quantized.quantize(x.value, format));
+/** The f32 values of a packed tensor. */
+export const dequantize = (x: Tensor): Tensor => new Tensor(quantized.dequantize(x.value));
