@@ -1,0 +1,119 @@
+/** Walks the bytes of a GGUF header with every length checked against the file before anything is allocated. */
+import type { BitloomError } from '../ir/error.ts';
+import { badFile, type ByteSource } from './byte-source.ts';
+import {
+  isNumberType, METADATA_BYTES, METADATA_TYPES, type MetadataList, type MetadataType, type MetadataValue, NUMBER_ARRAYS,
+} from './gguf-types.ts';
+
+const MOST_NESTING = 4;
+
+/** Thrown values carry `details.neededBytes` where the header goes on behind the bytes at hand. */
+export class GgufCursor {
+  at = 0;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #source: ByteSource;
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+
+  /** `bytes` are the first ones of `source`. */
+  constructor(bytes: Uint8Array, source: ByteSource) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#source = source;
+  }
+
+  fail(problem: string, details: Record<string, unknown> = {}): BitloomError {
+    return badFile(this.#source, `${problem} (near byte ${this.at})`, details);
+  }
+
+  /** Moves past `count` bytes and gives the offset where they begin. */
+  #take(count: number, what: string): number {
+    const end = this.at + count;
+    if (end > this.#source.sizeBytes) {
+      throw this.fail(`${what} runs beyond the file's ${this.#source.sizeBytes} bytes; it is truncated or malformed`);
+    }
+    if (end > this.#bytes.byteLength) throw this.fail('its header is too large', { neededBytes: end });
+    const start = this.at;
+    this.at = end;
+    return start;
+  }
+
+  u32(what: string): number {
+    return this.#view.getUint32(this.#take(4, what), true);
+  }
+
+  /** A u64 that counts bytes or things in the file, each of which takes `leastBytes` there. */
+  count(what: string, leastBytes: number): number {
+    const value = this.#view.getBigUint64(this.#take(8, what), true);
+    if (value * BigInt(leastBytes) > this.#source.sizeBytes - this.at) {
+      throw this.fail(`${what} is ${value}, more than the file can hold`);
+    }
+    return Number(value);
+  }
+
+  /** A u64 that need not be a count. Throws BAD_FILE beyond 2^53. */
+  u64(what: string): number {
+    const value = this.#view.getBigUint64(this.#take(8, what), true);
+    if (value > Number.MAX_SAFE_INTEGER) throw this.fail(`${what} is ${value}, beyond any file`);
+    return Number(value);
+  }
+
+  text(what: string, mostBytes = Number.POSITIVE_INFINITY): string {
+    const length = this.count(`the length of ${what}`, 1);
+    if (length > mostBytes) throw this.fail(`${what} is ${length} bytes long, at most ${mostBytes} are allowed`);
+    const start = this.#take(length, what);
+    try {
+      return this.#decoder.decode(this.#bytes.subarray(start, start + length));
+    } catch {
+      throw this.fail(`${what} is not valid UTF-8`);
+    }
+  }
+
+  type(what: string): MetadataType {
+    const id = this.u32(`the type of ${what}`);
+    const type = METADATA_TYPES[id];
+    if (type === undefined) throw this.fail(`${what} has the unknown type ${id}`);
+    return type;
+  }
+
+  value(type: MetadataType, what: string, depth = 0): MetadataValue {
+    if (type === 'string') return this.text(what);
+    if (type === 'array') return this.#list(what, depth);
+    const at = this.#take(METADATA_BYTES[type], what);
+    const view = this.#view;
+    switch (type) {
+      case 'u8': return view.getUint8(at);
+      case 'i8': return view.getInt8(at);
+      case 'u16': return view.getUint16(at, true);
+      case 'i16': return view.getInt16(at, true);
+      case 'u32': return view.getUint32(at, true);
+      case 'i32': return view.getInt32(at, true);
+      case 'f32': return view.getFloat32(at, true);
+      case 'f64': return view.getFloat64(at, true);
+      case 'u64': return exact(view.getBigUint64(at, true));
+      case 'i64': return exact(view.getBigInt64(at, true));
+      case 'bool': return this.#flag(view.getUint8(at), what);
+    }
+  }
+
+  #flag(byte: number, what: string): boolean {
+    if (byte > 1) throw this.fail(`${what} is a boolean of value ${byte}`);
+    return byte === 1;
+  }
+
+  #list(what: string, depth: number): MetadataList {
+    if (depth >= MOST_NESTING) throw this.fail(`${what} nests lists more than ${MOST_NESTING} deep`);
+    const type = this.type(what);
+    const length = this.count(`the length of ${what}`, METADATA_BYTES[type]);
+    if (isNumberType(type)) {
+      const start = this.#take(length * METADATA_BYTES[type], what);
+      const copy = this.#bytes.slice(start, this.at);
+      return new NUMBER_ARRAYS[type](copy.buffer as ArrayBuffer, copy.byteOffset, length);
+    }
+    const list: MetadataValue[] = [];
+    for (let i = 0; i < length; i++) list.push(this.value(type, what, depth + 1));
+    return list as MetadataList;
+  }
+}
+
+const exact = (value: bigint): number | bigint => (BigInt.asIntN(54, value) === value ? Number(value) : value);
