@@ -36,7 +36,7 @@ export async function chat(
   }
 }
 
-/** Streams one reply; returns the conversation with it, or as it was before where the reply failed. */
+/** Streams one reply; returns the conversation with what was said, or as it was before where nothing was. */
 async function reply(
   model: Model,
   messages: readonly ChatMessage[],
@@ -45,17 +45,19 @@ async function reply(
 ): Promise<readonly ChatMessage[]> {
   const abort = new AbortController();
   const stopListening = terminal.onInterrupt(() => abort.abort());
+  let said = '';
   try {
     const signal = AbortSignal.any([abort.signal, terminal.closed]);
-    const { text } = await stream(model.generate(messages, { ...options, signal }), terminal.write);
-    terminal.write('\n');
-    return [...messages, { role: 'assistant', content: text }];
+    await stream(model.generate(messages, { ...options, signal }), (text) => {
+      said += text;
+      terminal.write(text);
+    });
   } catch (error) {
     if (!(error instanceof BitloomError)) throw error;
     if (error.code !== 'ABORTED') terminal.note(`error: ${error.message}`);
     if (error.code === 'CONTEXT_OVERFLOW') terminal.note('/reset makes room.');
-    return messages.slice(0, -1);
   } finally {
     stopListening();
   }
+  return said === '' ? messages.slice(0, -1) : [...messages, { role: 'assistant', content: said.trimEnd() }];
 }

@@ -65,27 +65,35 @@ function fakeEngine(onPiece: (index: number) => void = () => {}) {
     seen.calls.push({ prompt, options });
     const pieces = ['one ', '', 'two'];
     const tokens: number[] = [];
-    let finish: (reason: 'stop' | 'aborted') => void = () => {};
-    const reason = new Promise<'stop' | 'aborted'>((resolve) => {
+    let finish: () => void = () => {};
+    let fail: (reason: BitloomError) => void = () => {};
+    const done = new Promise<void>((resolve, reject) => {
       finish = resolve;
+      fail = reject;
     });
     const timings = { loadMs: 1, firstTokenMs: 2, prefillTokensPerSecond: 3, decodeTokensPerSecond: 4 };
+    const result = done.then(() => ({
+      text: pieces.join(''),
+      tokens,
+      promptTokens: 7,
+      finishReason: 'stop' as const,
+      timings,
+    }));
+    result.catch(() => {});
     return {
-      result: reason.then((finishReason) => ({
-        text: pieces.slice(0, tokens.length).join(''),
-        tokens,
-        promptTokens: 7,
-        finishReason,
-        timings,
-      })),
+      result,
       async *[Symbol.asyncIterator]() {
         for (const [tokenId, text] of pieces.entries()) {
           onPiece(tokenId);
-          if (options.signal?.aborted) return finish('aborted');
+          if (options.signal?.aborted) {
+            const aborted = new BitloomError('ABORTED', 'The generation was cancelled.');
+            fail(aborted);
+            throw aborted;
+          }
           tokens.push(tokenId);
           yield { text, tokenId };
         }
-        finish('stop');
+        finish();
       },
     };
   }
@@ -280,7 +288,11 @@ describe('chat', () => {
     const fake = fakeEngine(() => pieces++ === 1 && terminal.interrupt());
     const { code, calls } = await bitloom(['run'], terminal, fake);
     expect(code).toBe(EXIT.done);
-    expect(calls.length).toBe(2);
+    expect((calls[1]!.prompt as { content: string }[]).map((message) => message.content)).toEqual([
+      'hello',
+      'one',
+      'more',
+    ]);
     expect(terminal.out).toBe('one \none two\n');
   });
 });

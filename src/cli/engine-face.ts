@@ -29,7 +29,7 @@ export interface GenerationResult {
   readonly text: string;
   readonly tokens: readonly number[];
   readonly promptTokens: number;
-  readonly finishReason: 'stop' | 'length' | 'aborted';
+  readonly finishReason: 'stop' | 'length';
   readonly timings: {
     readonly loadMs: number;
     readonly firstTokenMs: number;

@@ -58,15 +58,11 @@ export async function run(
     if (prompt === undefined) {
       stopListening();
       await chat(model, sampling, options, terminal);
-      return EXIT.done;
+    } else {
+      const signal = AbortSignal.any([abort.signal, terminal.closed]);
+      await answer(model, prompt, { ...sampling, signal }, options, terminal);
     }
-    return await answer(
-      model,
-      prompt,
-      { ...sampling, signal: AbortSignal.any([abort.signal, terminal.closed]) },
-      options,
-      terminal,
-    );
+    return EXIT.done;
   } finally {
     stopListening();
     terminal.status('');
@@ -119,7 +115,7 @@ async function answer(
   generate: GenerateOptions & { readonly seed: number },
   options: RunOptions,
   terminal: Terminal,
-): Promise<number> {
+): Promise<void> {
   const input =
     options.system === undefined || options.raw
       ? prompt
@@ -141,11 +137,9 @@ async function answer(
         timings: { loadMs, firstTokenMs, prefillTokensPerSecond, decodeTokensPerSecond },
       })}\n`,
     );
-  } else {
-    terminal.write('\n');
-    if (!options.quiet) terminal.note(summary(result, generate.seed));
+  } else if (!options.quiet) {
+    terminal.note(summary(result, generate.seed));
   }
-  return result.finishReason === 'aborted' && !terminal.closed.aborted ? EXIT.interrupted : EXIT.done;
 }
 
 /** One line of what happened, for stderr. */
