@@ -9,7 +9,7 @@ const [path = '', earlier = '0'] = process.argv.slice(2);
 /** Name of the requirement, and which tests fulfil it. @type {[string, RegExp, boolean][]} */
 const required = [
   ['browser', /tests\/browser\.test\.ts$/, true],
-  ['newest Node', /tests\/newest-node\.test\.ts$/, Boolean(process.env.BITLOOM_NODE_NEWEST)],
+  ['newest Node', /tests\/built-package\.test\.ts$/, Boolean(process.env.BITLOOM_NODE_NEWEST)],
   ['validation loss', /tests\/validation-loss\.test\.ts$/, Boolean(process.env.BITLOOM_CORPUS)],
 ];
 
