@@ -2,7 +2,7 @@
  * Rotary position embedding ("RoFormer", Su et al. 2021) as a composite, and the frequencies that
  * checkpoints ask for, context extensions included (linear; Llama 3.1's by wavelength).
  */
-import { broadcast, cast, concat, constant, cos, mul, reshape, sin, sliceAxis, sub, add } from './build.ts';
+import { add, broadcast, cast, concat, constant, cos, mul, reshape, sin, sliceAxis, sub } from './build.ts';
 import { BitloomError } from './error.ts';
 import { apply, type Op, type Value } from './graph.ts';
 import { defineOp, listAttr, numberAttr, requireDType, requireShape, stringAttr } from './op/rule.ts';
@@ -15,6 +15,8 @@ export type RopeStyle = (typeof ROPE_STYLES)[number];
 export type RopeScaling =
   | { readonly kind: 'none' }
   | { readonly kind: 'linear'; readonly factor: number }
+  /** Each pair's frequency divided by its own factor, as GGUF files store them. */
+  | { readonly kind: 'factors'; readonly factors: readonly number[] }
   | {
       readonly kind: 'llama3';
       readonly factor: number;
@@ -23,9 +25,10 @@ export type RopeScaling =
       readonly originalContext: number;
     };
 
-function scaledFrequency(frequency: number, scaling: RopeScaling): number {
+function scaledFrequency(frequency: number, pair: number, scaling: RopeScaling): number {
   if (scaling.kind === 'none') return frequency;
   if (scaling.kind === 'linear') return frequency / scaling.factor;
+  if (scaling.kind === 'factors') return frequency / scaling.factors[pair]!;
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalContext } = scaling;
   const turns = (originalContext * frequency) / (2 * Math.PI); // full turns within the trained context
   const kept = Math.min(1, Math.max(0, (turns - low) / (high - low)));
@@ -35,9 +38,18 @@ function scaledFrequency(frequency: number, scaling: RopeScaling): number {
 /** Angle per position of each of the rotaryDim / 2 pairs: theta^(-2i / rotaryDim), scaled. */
 export function ropeFrequencies(rotaryDim: number, theta: number, scaling: RopeScaling = { kind: 'none' }): number[] {
   if (rotaryDim <= 0 || rotaryDim % 2 !== 0 || !(theta > 0)) {
-    throw new BitloomError('INVALID_ARGUMENT', `rope needs an even rotaryDim and theta > 0, not ${rotaryDim} and ${theta}`);
+    throw new BitloomError(
+      'INVALID_ARGUMENT',
+      `rope needs an even rotaryDim and theta > 0, not ${rotaryDim} and ${theta}`,
+    );
   }
-  return Array.from({ length: rotaryDim / 2 }, (_, i) => scaledFrequency(theta ** ((-2 * i) / rotaryDim), scaling));
+  if (scaling.kind === 'factors' && scaling.factors.length !== rotaryDim / 2) {
+    throw new BitloomError(
+      'INVALID_ARGUMENT',
+      `rope has ${scaling.factors.length} frequency factors for ${rotaryDim / 2} pairs`,
+    );
+  }
+  return Array.from({ length: rotaryDim / 2 }, (_, i) => scaledFrequency(theta ** ((-2 * i) / rotaryDim), i, scaling));
 }
 
 /** The rotated pair (a cos - b sin, b cos + a sin) of two halves. */

@@ -44,3 +44,11 @@ export function recordField(config: ConfigRecord, key: string): ConfigRecord | n
   if (typeof value !== 'object' || Array.isArray(value)) throw wrong(key, 'an object', value);
   return value as ConfigRecord;
 }
+
+/** A list of finite numbers above 0. */
+export function numbersField(config: ConfigRecord, key: string): readonly number[] {
+  const value = config[key];
+  const isList = Array.isArray(value) && value.every((n) => typeof n === 'number' && Number.isFinite(n) && n > 0);
+  if (!isList) throw wrong(key, 'a list of numbers above 0', value);
+  return value as number[];
+}

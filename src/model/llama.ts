@@ -5,7 +5,7 @@
 import { BitloomError } from '../ir/error.ts';
 import { ropeFrequencies, type RopeScaling, type RopeStyle } from '../ir/rope.ts';
 import { nn, numpy as np, type Tensor } from '../tensor/index.ts';
-import { booleanField, choiceField, type ConfigRecord, positiveField, recordField, sizeField } from './config-reader.ts';
+import { booleanField, choiceField, type ConfigRecord, numbersField, positiveField, recordField, sizeField } from './config-reader.ts';
 import type { CausalModel, LayerCache, ModelFamily, StepInput, TensorSpec } from './family.ts';
 
 interface LlamaConfig {
@@ -29,8 +29,9 @@ function ropeScalingOf(config: ConfigRecord): RopeScaling {
   const scaling = recordField(config, 'rope_scaling');
   if (scaling === null) return { kind: 'none' };
   const key = 'rope_type' in scaling ? 'rope_type' : 'type';
-  const kind = choiceField(scaling, key, ['default', 'linear', 'llama3'], 'default');
+  const kind = choiceField(scaling, key, ['default', 'linear', 'llama3', 'factors'], 'default');
   if (kind === 'default') return { kind: 'none' };
+  if (kind === 'factors') return { kind, factors: numbersField(scaling, 'factors') };
   const factor = positiveField(scaling, 'factor');
   if (kind === 'linear') return { kind, factor };
   return {

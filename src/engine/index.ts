@@ -1,0 +1,6 @@
+/** Loading models and generating text. */
+export { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+export type { GenerateOptions, Generation, GenerationChunk, GenerationResult } from './generation.ts';
+export type { KvCacheType } from './kv-cache.ts';
+export type { LoadProgress } from './load-weights.ts';
+export { type LoadOptions, load, type Model, type ModelInfo } from './model.ts';

@@ -1,0 +1,116 @@
+/** The embedded model against its goldens, on every device. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { load, type Model } from './index.ts';
+
+interface Golden {
+  readonly prompt: string;
+  readonly ids: number[];
+  readonly top10_ids: number[];
+  readonly top10_logits: number[];
+  readonly greedy_ids: number[];
+}
+const goldens = (JSON.parse(readFileSync(new URL('../../assets/tiny/goldens.json', import.meta.url), 'utf8')) as { goldens: Golden[] }).goldens;
+
+const greedy = { temperature: 0, ignoreEos: true };
+
+describe.each([
+  { name: 'wasm, 1 thread', options: { device: 'wasm', threads: 1 }, prompts: 8, tokens: 64 },
+  { name: 'wasm, 2 threads', options: { device: 'wasm', threads: 2 }, prompts: 8, tokens: 64 },
+  { name: 'interpreter', options: { device: 'interpreter' }, prompts: 1, tokens: 6 },
+] as const)('the embedded model on $name', ({ options, prompts, tokens }) => {
+  let model: Model;
+  beforeAll(async () => {
+    model = await load(undefined, { ...options, kvCacheType: 'f32' });
+  }, 30_000);
+  afterAll(() => model.dispose());
+
+  test('greedy tokens equal the goldens', async () => {
+    for (const golden of goldens.slice(0, prompts)) {
+      const result = await model.generate(golden.prompt, { ...greedy, maxTokens: tokens }).result;
+      expect(result.tokens, golden.prompt).toEqual(golden.greedy_ids.slice(0, tokens));
+      expect(result.promptTokens).toBe(golden.ids.length);
+      expect(result.finishReason).toBe('length');
+    }
+  }, 60_000);
+
+  test('logits equal the goldens within 2e-3', async () => {
+    const golden = goldens[0]!;
+    const logits = await model.logits(golden.ids);
+    golden.top10_ids.forEach((id, i) => expect(Math.abs(logits[id]! - golden.top10_logits[i]!)).toBeLessThan(2e-3));
+  }, 30_000);
+});
+
+describe('requests', () => {
+  let model: Model;
+  beforeAll(async () => {
+    model = await load(undefined, { threads: 1 });
+  }, 30_000);
+  afterAll(() => model.dispose());
+
+  test('streamed pieces are the text, and the same seed gives it again', async () => {
+    const options = { maxTokens: 24, seed: 7, temperature: 0.9, topK: 40 };
+    const generation = model.generate('Write a short bedtime story.', options);
+    let streamed = '';
+    for await (const { text } of generation) streamed += text;
+    const result = await generation.result;
+    expect(streamed).toBe(result.text);
+    expect((await model.generate('Write a short bedtime story.', options).result).text).toBe(streamed);
+    expect(result.timings.decodeTokensPerSecond).toBeGreaterThan(0);
+  });
+
+  test('requests at once wait for each other', async () => {
+    const alone = await model.generate(goldens[0]!.prompt, { ...greedy, maxTokens: 8 }).result;
+    const both = await Promise.all([0, 1].map((i) => model.generate(goldens[i]!.prompt, { ...greedy, maxTokens: 8 }).result));
+    expect(both[0]!.tokens).toEqual(alone.tokens);
+    expect(both[1]!.tokens).toEqual(goldens[1]!.greedy_ids.slice(0, 8));
+  });
+
+  test('a stop text ends the reply before it', async () => {
+    const whole = (await model.generate(goldens[0]!.prompt, { ...greedy, maxTokens: 20 }).result).text;
+    const stop = whole.slice(10, 14);
+    const result = await model.generate(goldens[0]!.prompt, { ...greedy, maxTokens: 20, stop: [stop] }).result;
+    expect(result.finishReason).toBe('stop');
+    expect(result.text).toBe(whole.slice(0, whole.indexOf(stop)));
+  });
+
+  test('leaving early, aborting, and what comes after', async () => {
+    for await (const _ of model.generate('Tell a story.', { maxTokens: 50 })) break;
+    const controller = new AbortController();
+    const pending = model.generate('Tell a story.', { maxTokens: 200, signal: controller.signal });
+    let count = 0;
+    const reading = (async () => {
+      for await (const _ of pending) if (++count === 3) controller.abort(new Error('enough'));
+    })();
+    await expect(reading).rejects.toMatchObject({ code: 'ABORTED', cause: { message: 'enough' } });
+    expect(count).toBe(3);
+    const after = await model.generate(goldens[0]!.prompt, { ...greedy, maxTokens: 4 }).result;
+    expect(after.tokens).toEqual(goldens[0]!.greedy_ids.slice(0, 4));
+  });
+
+  test('prompts that cannot be are refused by name', async () => {
+    await expect(model.generate('').result).rejects.toMatchObject({ code: 'EMPTY_PROMPT' });
+    await expect(model.generate([]).result).rejects.toMatchObject({ code: 'EMPTY_PROMPT' });
+    await expect(model.generate('word '.repeat(3000)).result).rejects.toMatchObject({ code: 'CONTEXT_OVERFLOW', details: { contextLength: 512 } });
+    await expect(model.generate('\ud800').result).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(model.generate('a', { maxTokens: 0 }).result).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  test('a prompt that fills the context gets what room is left', async () => {
+    const ids = model.tokenizer.encode('word '.repeat(700), { addBos: true }).slice(0, 505);
+    const text = model.tokenizer.decode(ids, { skipSpecial: false });
+    const result = await model.generate(text, { raw: true, ...greedy }).result;
+    expect(result.finishReason).toBe('length');
+    expect(result.promptTokens + result.tokens.length).toBe(513);
+  });
+
+  test('scores agree with logits', async () => {
+    const ids = goldens[0]!.ids;
+    const losses = await model.score(ids);
+    expect(losses.length).toBe(ids.length - 1);
+    const logits = await model.logits(ids.slice(0, 5));
+    const peak = Math.max(...logits);
+    const total = Math.log(logits.reduce((sum, x) => sum + Math.exp(x - peak), 0)) + peak;
+    expect(Math.abs(losses[4]! - (total - logits[ids[5]!]!))).toBeLessThan(1e-2);
+  });
+});

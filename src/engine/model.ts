@@ -1,0 +1,229 @@
+/** A loaded language model: the public face of the engine. */
+import { platform } from '#platform';
+import { BitloomError } from '../ir/error.ts';
+import { dtypeName } from '../ir/dtype.ts';
+import { type CausalModel, createModel } from '../model/index.ts';
+import { type ChatMessage, type RenderChat, requireVocabularyFit, type Tokenizer } from '../text/index.ts';
+import { createDevice, type Device, type Tensor } from '../tensor/index.ts';
+import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { type GenerateOptions, Generation, type GenerationResult, generateTokens } from './generation.ts';
+import type { KvCacheType } from './kv-cache.ts';
+import { type LoadProgress, loadWeights } from './load-weights.ts';
+import { Sequence, throwIfAborted } from './sequence.ts';
+
+export interface LoadOptions {
+  /** Default `auto`: the fastest that runs here. */
+  readonly device?: 'auto' | 'wasm' | 'interpreter' | undefined;
+  /** Default: the machine's cores. */
+  readonly threads?: number | undefined;
+  /** Tokens of prompt and reply together. Default: the model's own, 4096 at most. */
+  readonly contextLength?: number | undefined;
+  /** Element type of cached keys and values. Default f16; f32 for exact comparisons. */
+  readonly kvCacheType?: KvCacheType | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((event: LoadProgress) => void) | undefined;
+  /** Hears of each fallback once, by name. Default: console.warn. */
+  readonly onWarning?: ((message: string) => void) | undefined;
+}
+
+export interface ModelInfo {
+  readonly source: string;
+  readonly architecture: string;
+  readonly parameterCount: number;
+  /** Bytes of weights on the device. */
+  readonly weightBytes: number;
+  readonly cacheBytes: number;
+  /** Element types of the matrices, most frequent first. */
+  readonly formats: readonly string[];
+  readonly vocabSize: number;
+  readonly contextLength: number;
+  readonly hasChatTemplate: boolean;
+  readonly device: string;
+  readonly threads: number;
+  readonly features: readonly string[];
+  readonly loadMs: number;
+}
+
+/** Contexts beyond this are taken only when asked for: the cache grows with them. */
+const DEFAULT_CONTEXT_LIMIT = 4096;
+
+interface ModelParts {
+  readonly checkpoint: Checkpoint;
+  readonly architecture: CausalModel;
+  readonly device: Device;
+  readonly weights: ReadonlyMap<string, Tensor>;
+  readonly sequence: Sequence;
+  readonly loadMs: number;
+}
+
+/** Made by `load`. One reply at a time: later requests wait for earlier ones. */
+export class Model {
+  readonly tokenizer: Tokenizer;
+  readonly info: ModelInfo;
+  readonly #parts: ModelParts;
+  readonly #render: RenderChat | null;
+  #queue: Promise<unknown> = Promise.resolve();
+  #isDisposed = false;
+
+  /** @internal */
+  constructor(parts: ModelParts) {
+    this.#parts = parts;
+    this.tokenizer = parts.checkpoint.tokenizer;
+    this.#render = parts.checkpoint.chatTemplate;
+    this.info = describe(parts);
+  }
+
+  /** The prompt's token ids: through the chat template, or as it stands with `raw`. Throws EMPTY_PROMPT, BAD_TEMPLATE. */
+  tokenize(prompt: string | readonly ChatMessage[], { raw = false }: { raw?: boolean | undefined } = {}): number[] {
+    if (prompt.length === 0) throw new BitloomError('EMPTY_PROMPT', 'the prompt is empty: there is nothing to continue; give a text');
+    if (raw || this.#render === null) {
+      if (typeof prompt !== 'string') throw new BitloomError('INVALID_ARGUMENT', 'messages need a chat template, which this model lacks or `raw` turns off; give a text');
+      return this.tokenizer.encode(prompt);
+    }
+    const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
+    return this.tokenizer.encode(this.#render(messages), { addBos: false });
+  }
+
+  /**
+   * Continues a prompt. Iterate the result for text as it comes, or await its `result`. Sampling that
+   * is not named is as the model's generation_config.json suggests.
+   * Throws (from the iterator) EMPTY_PROMPT, CONTEXT_OVERFLOW, BAD_TEMPLATE, BAD_WEIGHTS, ABORTED, DISPOSED.
+   *
+   * @example
+   * for await (const { text } of model.generate('Tell me a story.')) process.stdout.write(text);
+   */
+  generate(prompt: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+    return new Generation(this.#inTurn(prompt, options));
+  }
+
+  async *#inTurn(prompt: string | readonly ChatMessage[], options: GenerateOptions): AsyncGenerator<{ tokenId: number; text: string }, GenerationResult> {
+    const { sequence, loadMs, checkpoint } = this.#parts;
+    const release = await this.#lock();
+    try {
+      const ids = this.tokenize(prompt, { raw: options.raw });
+      const { temperature, topK, topP, minP, repetitionPenalty } = checkpoint.generationDefaults;
+      const sampling = { temperature, topK, topP, minP, repetitionPenalty };
+      return yield* generateTokens({ sequence, tokenizer: this.tokenizer, loadMs }, ids, withDefaults(options, sampling));
+    } finally {
+      release();
+    }
+  }
+
+  /** Loss in nats of each token but the first, given those before it. Throws CONTEXT_OVERFLOW, ABORTED. */
+  async score(tokens: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    const release = await this.#lock();
+    try {
+      return await this.#parts.sequence.score(tokens, signal);
+    } finally {
+      release();
+    }
+  }
+
+  /** Logits [vocabSize] f32 after the last of `tokens`, from an empty cache. */
+  async logits(tokens: readonly number[]): Promise<Float32Array> {
+    const release = await this.#lock();
+    try {
+      this.#parts.sequence.reset();
+      return (await this.#parts.sequence.append(tokens)).slice();
+    } finally {
+      release();
+    }
+  }
+
+  /** Waits for earlier requests; the result lets the next one go. */
+  async #lock(): Promise<() => void> {
+    const earlier = this.#queue;
+    let release: () => void = () => {};
+    this.#queue = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await earlier;
+    if (this.#isDisposed) {
+      release();
+      throw new BitloomError('DISPOSED', 'the model was used after dispose()');
+    }
+    return release;
+  }
+
+  /** Frees the weights, the cache and the device's threads. May be called twice. */
+  async dispose(): Promise<void> {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    await this.#queue;
+    await this.#parts.sequence.dispose();
+    for (const tensor of this.#parts.weights.values()) tensor.dispose();
+    this.#parts.device.dispose();
+    await this.#parts.checkpoint.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+/** Options over defaults; an option that is undefined does not count. */
+function withDefaults(options: GenerateOptions, defaults: GenerateOptions): GenerateOptions {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(given) };
+}
+
+function describe({ checkpoint, architecture, device, weights, sequence, loadMs }: ModelParts): ModelInfo {
+  const matrices = [...weights.values()].filter((tensor) => tensor.ndim > 1).map((tensor) => dtypeName(tensor.dtype));
+  const counts = new Map<string, number>();
+  for (const name of matrices) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return {
+    source: checkpoint.path,
+    architecture: String((checkpoint.config['architectures'] as unknown[])[0]),
+    parameterCount: [...weights.values()].reduce((sum, tensor) => sum + tensor.size, 0),
+    weightBytes: [...weights.values()].reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
+    cacheBytes: sequence.cache.sizeBytes,
+    formats: [...counts].sort((a, b) => b[1] - a[1]).map(([name]) => name),
+    vocabSize: architecture.vocabSize,
+    contextLength: sequence.contextLength,
+    hasChatTemplate: checkpoint.chatTemplate !== null,
+    device: device.name,
+    threads: device.threads,
+    features: device.features,
+    loadMs,
+  };
+}
+
+function chooseContext(architecture: CausalModel, wanted: number | undefined): number {
+  if (wanted === undefined) return Math.min(architecture.contextLength, DEFAULT_CONTEXT_LIMIT);
+  if (!Number.isInteger(wanted) || wanted < 1 || wanted > architecture.contextLength) {
+    throw new BitloomError('INVALID_ARGUMENT', `contextLength must be from 1 to the model's ${architecture.contextLength}, not ${wanted}`, { contextLength: wanted });
+  }
+  return wanted;
+}
+
+/**
+ * Loads a model: a folder with config.json, tokenizer.json and model.safetensors, or a GGUF file;
+ * without a source the embedded story model.
+ * Throws MISSING_FILE, BAD_FILE, BAD_TOKENIZER, UNSUPPORTED_ARCHITECTURE, MISSING_TENSOR, BAD_WEIGHTS, OUT_OF_MEMORY, ABORTED.
+ *
+ * @example
+ * const model = await load('models/smollm');
+ * console.log((await model.generate('Hello!', { maxTokens: 50 }).result).text);
+ */
+export async function load(source: string = platform.assetPath('tiny'), options: LoadOptions = {}): Promise<Model> {
+  const began = performance.now();
+  const { signal, onProgress, threads, onWarning } = options;
+  throwIfAborted(signal);
+  const checkpoint = await openCheckpoint(source, signal);
+  let device: Device | undefined;
+  try {
+    const architecture = createModel(checkpoint.config);
+    requireVocabularyFit(checkpoint.tokenizer, architecture.vocabSize);
+    const contextLength = chooseContext(architecture, options.contextLength);
+    device = await createDevice(options.device ?? 'auto', { ...(threads === undefined ? {} : { threads }), ...(onWarning === undefined ? {} : { onWarning }) });
+    const weights = await loadWeights(device, checkpoint.weights, architecture.tensors, checkpoint.fileName, { signal, onProgress });
+    const byName = (name: string): Tensor => weights.get(name)!;
+    const sequence = new Sequence(device, architecture, byName, contextLength, options.kvCacheType ?? 'f16');
+    await sequence.program(1);
+    return new Model({ checkpoint, architecture, device, weights, sequence, loadMs: performance.now() - began });
+  } catch (error) {
+    device?.dispose();
+    await checkpoint.close();
+    throw error;
+  }
+}
