@@ -1,6 +1,9 @@
 /** The chat on a terminal: one line in, one streamed reply out, the conversation kept. */
+
+import type { GenerateOptions } from '../engine/index.ts';
 import { BitloomError } from '../ir/error.ts';
-import type { ChatMessage, GenerateOptions, Model } from './engine-face.ts';
+import type { ChatMessage } from '../text/index.ts';
+import type { TextModel } from './engine-face.ts';
 import type { RunOptions } from './run.ts';
 import { stream } from './stream.ts';
 import type { Terminal } from './terminal.ts';
@@ -9,7 +12,7 @@ const HELP = 'Type a message. /reset forgets the conversation, /exit or Ctrl-D l
 
 /** Talks until the person leaves. A failed reply is told and forgotten; the conversation goes on. */
 export async function chat(
-  model: Model,
+  model: TextModel,
   sampling: GenerateOptions & { readonly seed: number },
   options: RunOptions,
   terminal: Terminal,
@@ -38,7 +41,7 @@ export async function chat(
 
 /** Streams one reply; returns the conversation with what was said, or as it was before where nothing was. */
 async function reply(
-  model: Model,
+  model: TextModel,
   messages: readonly ChatMessage[],
   options: GenerateOptions,
   terminal: Terminal,

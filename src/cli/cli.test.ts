@@ -1,7 +1,8 @@
 /** The command line against a terminal made of strings and an engine that repeats what it is told. */
 import { describe, expect, test } from 'vitest';
+import type { GenerateOptions, LoadOptions } from '../engine/index.ts';
 import { BitloomError, type ErrorCode } from '../ir/error.ts';
-import type { Engine, GenerateOptions, Generation, LoadOptions } from './engine-face.ts';
+import type { Engine, Reply } from './engine-face.ts';
 import { EXIT } from './exit-code.ts';
 import { main } from './main.ts';
 import { resolveAliases } from './option.ts';
@@ -53,15 +54,15 @@ interface Call {
 
 /** Answers each prompt by three pieces; `onPiece` runs before each. */
 function fakeEngine(onPiece: (index: number) => void = () => {}) {
-  const seen = { source: '', load: {} as LoadOptions, calls: [] as Call[], disposed: 0 };
+  const seen = { source: undefined as string | undefined, load: {} as LoadOptions, calls: [] as Call[], disposed: 0 };
   const engine: Engine = {
-    async load(source, options = {}) {
+    async load(source, options) {
       seen.source = source;
       seen.load = options;
-      return { generate: (prompt, options = {}) => generate(prompt, options), dispose: () => void seen.disposed++ };
+      return { generate: (prompt, options) => generate(prompt, options), dispose: async () => void seen.disposed++ };
     },
   };
-  function generate(prompt: unknown, options: GenerateOptions): Generation {
+  function generate(prompt: unknown, options: GenerateOptions): Reply {
     seen.calls.push({ prompt, options });
     const pieces = ['one ', '', 'two'];
     const tokens: number[] = [];
@@ -111,7 +112,7 @@ describe('bitloom run', () => {
     expect({ code, out, disposed }).toEqual({ code: EXIT.done, out: 'one two\n', disposed: 1 });
     expect(err).toContain('7 + 3 tokens (stop)');
     expect(err).toContain('seed 5');
-    expect(source).toMatch(/assets.tiny$/);
+    expect(source).toBeUndefined();
     expect(calls[0]?.prompt).toBe('hi');
   });
 
@@ -152,10 +153,17 @@ describe('bitloom run', () => {
     expect(load).toMatchObject({ device: 'wasm', threads: 2, contextLength: 256, kvCacheType: 'f16' });
   });
 
-  test('what nobody asked for is left to the engine, but for a seed', async () => {
+  test('what nobody asked for has the documented defaults or is left to the engine', async () => {
     const { calls, load } = await bitloom(['run', '-p', 'x']);
-    expect(Object.keys(calls[0]!.options).sort()).toEqual(['seed', 'signal']);
-    expect(Object.keys(load).sort()).toEqual(['onProgress', 'onWarning', 'signal']);
+    const given = (options: object): object =>
+      Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+    expect(given({ ...calls[0]!.options, seed: undefined, signal: undefined })).toEqual({
+      temperature: 0.7,
+      topK: 40,
+      topP: 0.95,
+    });
+    expect(calls[0]!.options.seed).toBeGreaterThanOrEqual(0);
+    expect(Object.keys(given(load)).sort()).toEqual(['onProgress', 'onWarning', 'signal']);
   });
 
   test('the environment gives options, and arguments win over it', async () => {

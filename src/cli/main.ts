@@ -5,6 +5,7 @@ import { BitloomError } from '../ir/error.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { Engine } from './engine-face.ts';
 import { EXIT, exitCodeOf } from './exit-code.ts';
+import type { InspectOptions } from './inspect.ts';
 import { applyEnvironment, integer, list, number, option, resolveAliases } from './option.ts';
 import type { RunOptions } from './run.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
@@ -43,6 +44,10 @@ export async function main(
       const { run } = await import('./run.ts');
       code = await run(model, options, terminal, await loadEngine());
     }),
+    inspectCommand(program, async (path, options) => {
+      const { inspect } = await import('./inspect.ts');
+      code = await inspect(path, options, terminal);
+    }),
     doctorCommand(program, async (options) => {
       const { doctor } = await import('./doctor.ts');
       code = await doctor(version(), options, terminal);
@@ -71,9 +76,11 @@ function runCommand(
     .addOption(option('-p, --prompt <text>', "what to answer; '-' reads stdin. Without it: chat on a terminal"))
     .addOption(option('--system <text>', 'instruction that goes before the conversation'))
     .addOption(option('-n, --max-tokens <n>', 'stop after this many tokens', integer(1, 2 ** 31)))
-    .addOption(option('--temperature <t>', '0 takes the likeliest token; higher dares more', number(0, 100)))
-    .addOption(option('--top-k <k>', 'draw among the k likeliest tokens; 0 is all', integer(0, 2 ** 31)))
-    .addOption(option('--top-p <p>', 'draw among the likeliest that sum to p', number(0, 1)))
+    .addOption(
+      option('--temperature <t>', '0 takes the likeliest token; higher dares more', number(0, 100)).default(0.7),
+    )
+    .addOption(option('--top-k <k>', 'draw among the k likeliest tokens; 0 is all', integer(0, 2 ** 31)).default(40))
+    .addOption(option('--top-p <p>', 'draw among the likeliest that sum to p', number(0, 1)).default(0.95))
     .addOption(option('--min-p <p>', 'leave out what is less likely than p times the likeliest', number(0, 1)))
     .addOption(option('--repetition-penalty <r>', 'above 1 makes repetition less likely', number(0.01, 100)))
     .addOption(option('-s, --seed <s>', 'same seed, same text; drawn and told when not given', integer(0, 2 ** 32 - 1)))
@@ -94,6 +101,15 @@ function runCommand(
       await action(argument ?? options.model, options);
     });
   return command;
+}
+
+function inspectCommand(program: Command, action: (path: string, options: InspectOptions) => Promise<void>): Command {
+  return program
+    .command('inspect <model>')
+    .description('Tell what a checkpoint holds: format, architecture, settings, tensors.')
+    .addOption(option('--json', 'one JSON object on stdout'))
+    .addHelpText('after', '\nExample: bitloom inspect model.gguf --json')
+    .action(action);
 }
 
 function doctorCommand(program: Command, action: (options: DoctorOptions) => Promise<void>): Command {

@@ -1,8 +1,9 @@
 /** `bitloom run`: loads a model and continues a prompt, or talks with a person at a terminal. */
-import { platform } from '#platform';
+
+import type { GenerateOptions, GenerationResult, LoadOptions } from '../engine/index.ts';
 import { BitloomError } from '../ir/error.ts';
 import { chat } from './chat.ts';
-import type { Engine, GenerateOptions, GenerationResult, LoadOptions, Model } from './engine-face.ts';
+import type { Engine, TextModel } from './engine-face.ts';
 import { EXIT } from './exit-code.ts';
 import { formatBytes } from './readable.ts';
 import { stream } from './stream.ts';
@@ -33,13 +34,6 @@ export interface RunOptions {
 /** What the embedded model is asked for when nobody says anything. */
 const STORY = 'Write a short bedtime story called `The Fox and the Moon`.';
 
-/** The object without its undefined properties. */
-function present<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
-}
-
 /** Runs the command; `source` undefined means the embedded model. Returns the exit code. */
 export async function run(
   source: string | undefined,
@@ -50,9 +44,9 @@ export async function run(
   const prompt = await findPrompt(source, options, terminal);
   const abort = new AbortController();
   const stopListening = terminal.onInterrupt(() => abort.abort());
-  let model: Model | undefined;
+  let model: TextModel | undefined;
   try {
-    model = await engine.load(source ?? platform.assetPath('tiny'), loadOptions(options, terminal, abort.signal));
+    model = await engine.load(source, loadOptions(options, terminal, abort.signal));
     terminal.status('');
     const sampling = samplingOptions(options);
     if (prompt === undefined) {
@@ -66,7 +60,7 @@ export async function run(
   } finally {
     stopListening();
     terminal.status('');
-    model?.dispose();
+    await model?.dispose();
   }
 }
 
@@ -89,7 +83,10 @@ async function findPrompt(
 function loadOptions(options: RunOptions, terminal: Terminal, signal: AbortSignal): LoadOptions {
   const { device, threads, context: contextLength, kvCache: kvCacheType } = options;
   return {
-    ...present({ device, threads, contextLength, kvCacheType }),
+    device,
+    threads,
+    contextLength,
+    kvCacheType,
     signal,
     onProgress({ phase, loadedBytes, totalBytes }) {
       if (options.quiet) return;
@@ -100,17 +97,15 @@ function loadOptions(options: RunOptions, terminal: Terminal, signal: AbortSigna
   };
 }
 
-/** Sampling as asked for; a seed is drawn when none is given, so that it can be told. */
+/** Sampling as asked for. A seed is drawn when none is given, so that it can be told. */
 function samplingOptions(options: RunOptions): GenerateOptions & { readonly seed: number } {
   const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, ignoreEos, raw } = options;
-  return {
-    ...present({ maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, ignoreEos, raw }),
-    seed: options.seed ?? Math.floor(Math.random() * 2 ** 32),
-  };
+  const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
+  return { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, ignoreEos, raw, seed };
 }
 
 async function answer(
-  model: Model,
+  model: TextModel,
   prompt: string,
   generate: GenerateOptions & { readonly seed: number },
   options: RunOptions,
