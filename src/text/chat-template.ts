@@ -7,11 +7,10 @@ import { BitloomError } from '../ir/error.ts';
 import { strftime } from './strftime.ts';
 import { isRecord } from './tokenizer-json.ts';
 
-/** One turn of a conversation; templates may read further fields. */
+/** One turn of a conversation. Templates also see what further fields an object of this shape has. */
 export interface ChatMessage {
   readonly role: string;
   readonly content: string;
-  readonly [field: string]: unknown;
 }
 
 /** Texts that templates write around turns. */

@@ -3,6 +3,7 @@
  * Source: the GGUF specification and llama.cpp's vocabulary loader, whose defaults apply where keys are absent.
  */
 import { BitloomError } from '../ir/error.ts';
+import { tokenizerFromJson } from './json-vocabulary.ts';
 import {
   preTokenizerOf,
   WORD_CUTS,
@@ -11,7 +12,7 @@ import {
   wordCutByName,
   wordExpressions,
 } from './pre-tokenizer.ts';
-import { createTokenizer, type Tokenizer, tokenizerFromJson } from './tokenizer.ts';
+import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 import {
   type AddedToken,
   badTokenizer,

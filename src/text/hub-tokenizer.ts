@@ -7,7 +7,6 @@ import { badTokenizer, type TokenizerJson } from './tokenizer-json.ts';
 export interface HubTokenizer {
   /** The vocabulary, by id; shared between tokenizers that differ in their added tokens only. */
   model: { readonly vocab: readonly (string | undefined)[] };
-  /** An id is undefined where the vocabulary has no token. */
   encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] };
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
@@ -32,12 +31,24 @@ export function openHubTokenizer(
     pre_tokenizer: preTokenizer,
     decoder: null,
   };
+  const hub = guarded('be read', () => new Tokenizer(definition, config) as HubTokenizer);
+  if (model !== undefined) hub.model = model;
+  return hub;
+}
+
+/**
+ * Encodes a text; an id is undefined where the vocabulary has no token.
+ * Throws: BAD_TOKENIZER if a part of the tokenizer that the library did not check fails at work.
+ */
+export function encodeWithHub(hub: HubTokenizer, text: string, addsSpecial: boolean): (number | undefined)[] {
+  return guarded('encode', () => hub.encode(text, { add_special_tokens: addsSpecial }).ids);
+}
+
+function guarded<T>(what: string, run: () => T): T {
   try {
-    const hub = new Tokenizer(definition, config) as HubTokenizer;
-    if (model !== undefined) hub.model = model;
-    return hub;
+    return run();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw badTokenizer(`the tokenizer cannot be read: ${reason}`, {}, cause);
+    throw badTokenizer(`the tokenizer cannot ${what}: ${reason}; its files are malformed`, {}, cause);
   }
 }

@@ -14,6 +14,7 @@ export {
   tokenizerFromGguf,
   tokenizerToGguf,
 } from './gguf-vocabulary.ts';
+export { tokenizerFromJson } from './json-vocabulary.ts';
 export { createSampler, type Sampler, type SamplerOptions } from './sampler.ts';
 export { type StopMatch, StopMatcher } from './stop-matcher.ts';
 export {
@@ -21,6 +22,5 @@ export {
   type EncodeOptions,
   requireVocabularyFit,
   type Tokenizer,
-  tokenizerFromJson,
 } from './tokenizer.ts';
 export { decodeUtf8, requireWellFormed } from './utf8.ts';

@@ -56,6 +56,19 @@ function readAddedToken(value: unknown, index: number): AddedToken {
   return { ...value, content: value.content, id: requireId(value.id, value.content), special: value.special === true };
 }
 
+/** The library takes a step without a usable pattern for one that drops all text; such files are refused here. */
+function requirePatterns(steps: unknown): void {
+  if (Array.isArray(steps)) steps.forEach(requirePatterns);
+  if (!isRecord(steps)) return;
+  const { type, pattern, pretokenizers, normalizers } = steps;
+  if (type === 'Split' || type === 'Replace') {
+    const text = isRecord(pattern) ? (pattern.Regex ?? pattern.String) : undefined;
+    if (typeof text !== 'string') throw badTokenizer(`a ${type} step of the tokenizer has no pattern`);
+  }
+  requirePatterns(pretokenizers);
+  requirePatterns(normalizers);
+}
+
 /**
  * Reads a parsed tokenizer.json.
  * Throws: BAD_TOKENIZER if it has no model, or ids that cannot be ids.
@@ -71,6 +84,8 @@ export function readTokenizerJson(value: unknown): TokenizerJson {
   } else if (!Array.isArray(model.vocab)) {
     throw badTokenizer('"model.vocab" of the tokenizer is neither a table nor a list');
   }
+  requirePatterns(value.normalizer);
+  requirePatterns(value.pre_tokenizer);
   return {
     model,
     added_tokens: added.map(readAddedToken),
