@@ -3,10 +3,24 @@
  * optional soft cap of scores and sliding window ("Attention Is All You Need", 2017; GQA, 2023).
  */
 import {
-  add, and, broadcast, cast, div, dotGeneral, full, gt, iota, le, mul, reshape, select, tanh, transpose,
+  add,
+  and,
+  broadcast,
+  cast,
+  div,
+  dotGeneral,
+  full,
+  gt,
+  iota,
+  le,
+  mul,
+  reshape,
+  select,
+  tanh,
+  transpose,
 } from './build.ts';
+import { type Attributes, apply, type Op, type Value } from './graph.ts';
 import { softmax } from './layer-composites.ts';
-import { apply, type Attributes, type Op, type Value } from './graph.ts';
 import { booleanAttr, defineOp, numberAttr, requireDType, requireSameDType, requireShape } from './op/rule.ts';
 
 /** Options of `attention`. */
@@ -29,7 +43,7 @@ function visible(start: Value, seqLen: number, context: number, attrs: Attribute
   const own = add(first, iota('i32', shape, 0));
   const last = booleanAttr(attrs, 'causal') ? own : add(first, full('i32', shape, seqLen - 1));
   const known = le(position, last);
-  if (attrs['window'] === null) return known;
+  if (attrs.window === null) return known;
   return and(known, gt(add(position, full('i32', shape, numberAttr(attrs, 'window'))), own));
 }
 
@@ -38,14 +52,24 @@ function decompose([q, k, v, start]: readonly Value[], attrs: Attributes): Value
   const [nKvHeads, context] = k!.type.shape as readonly [number, number, number];
   const group = nHeads / nKvHeads;
   const grouped = reshape(q!, [seqLen, nKvHeads, group, headDim]);
-  const raw = dotGeneral(grouped, cast(k!, 'f32'), { lhsBatch: [1], rhsBatch: [0], lhsContract: [3], rhsContract: [2] });
+  const raw = dotGeneral(grouped, cast(k!, 'f32'), {
+    lhsBatch: [1],
+    rhsBatch: [0],
+    lhsContract: [3],
+    rhsContract: [2],
+  });
   const shape = [nKvHeads, seqLen, group, context];
   const scaled = mul(raw, full('f32', shape, numberAttr(attrs, 'scale')));
-  const cap = attrs['softCap'] === null ? undefined : full('f32', shape, numberAttr(attrs, 'softCap'));
+  const cap = attrs.softCap === null ? undefined : full('f32', shape, numberAttr(attrs, 'softCap'));
   const scores = cap ? mul(cap, tanh(div(scaled, cap))) : scaled;
   const mask = broadcast(visible(start!, seqLen, context, attrs), shape, [1, 3]);
   const weights = softmax(select(mask, scores, full('f32', shape, -Infinity)), 3);
-  const mixed = dotGeneral(weights, cast(v!, 'f32'), { lhsBatch: [0], rhsBatch: [0], lhsContract: [3], rhsContract: [1] });
+  const mixed = dotGeneral(weights, cast(v!, 'f32'), {
+    lhsBatch: [0],
+    rhsBatch: [0],
+    lhsContract: [3],
+    rhsContract: [1],
+  });
   return reshape(transpose(mixed, [1, 0, 2, 3]), [seqLen, nHeads, v!.type.shape[2]!]);
 }
 

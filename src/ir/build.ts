@@ -11,8 +11,14 @@ import { elementCount, type Shape, sameShape } from './shape.ts';
 
 type Unary = (x: Value) => Value;
 type Binary = (a: Value, b: Value) => Value;
-const unary = (op: Op): Unary => (x) => apply(op, [x]);
-const binary = (op: Op): Binary => (a, b) => apply(op, [a, b]);
+const unary =
+  (op: Op): Unary =>
+  (x) =>
+    apply(op, [x]);
+const binary =
+  (op: Op): Binary =>
+  (a, b) =>
+    apply(op, [a, b]);
 
 export const input = (index: number, name: string, dtype: ElementType, shape: Shape): Value =>
   apply(ops.input, [], { index, name, dtype, shape });
@@ -45,6 +51,7 @@ export const tanh = unary(ops.tanh);
 export const erf = unary(ops.erf);
 export const logistic = unary(ops.logistic);
 export const not = unary(ops.not);
+// biome-ignore lint/suspicious/noShadowRestrictedNames: used as build.isFinite, the name that its op has elsewhere
 export const isFinite = unary(ops.is_finite);
 
 export const add = binary(ops.add);
@@ -81,7 +88,13 @@ export const broadcast = (x: Value, shape: Shape, axes: readonly number[]): Valu
 /** NumPy's broadcast: axes align at the end. Itself where the shape is the same. */
 export function broadcastTo(x: Value, shape: Shape): Value {
   const offset = shape.length - x.type.shape.length;
-  return sameShape(x.type.shape, shape) ? x : broadcast(x, shape, x.type.shape.map((_, i) => i + offset));
+  return sameShape(x.type.shape, shape)
+    ? x
+    : broadcast(
+        x,
+        shape,
+        x.type.shape.map((_, i) => i + offset),
+      );
 }
 /** The same elements in another shape; itself where it has that shape already. One size may be -1. */
 export function reshape(x: Value, shape: Shape): Value {
@@ -90,13 +103,25 @@ export function reshape(x: Value, shape: Shape): Value {
   return sameShape(x.type.shape, known) ? x : apply(ops.reshape, [x], { shape: known });
 }
 export const transpose = (x: Value, perm: readonly number[]): Value => apply(ops.transpose, [x], { perm });
-export const slice = (x: Value, starts: readonly number[], limits: readonly number[], strides?: readonly number[]): Value =>
-  apply(ops.slice, [x], { starts, limits, strides: strides ?? starts.map(() => 1) });
+export const slice = (
+  x: Value,
+  starts: readonly number[],
+  limits: readonly number[],
+  strides?: readonly number[],
+): Value => apply(ops.slice, [x], { starts, limits, strides: strides ?? starts.map(() => 1) });
 /** Elements `start` to before `limit` of one axis. */
 export const sliceAxis = (x: Value, axis: number, start: number, limit: number): Value =>
-  slice(x, x.type.shape.map((_, i) => (i === axis ? start : 0)), x.type.shape.with(axis, limit));
+  slice(
+    x,
+    x.type.shape.map((_, i) => (i === axis ? start : 0)),
+    x.type.shape.with(axis, limit),
+  );
 export const pad = (
-  x: Value, value: Value, low: readonly number[], high: readonly number[], interior?: readonly number[],
+  x: Value,
+  value: Value,
+  low: readonly number[],
+  high: readonly number[],
+  interior?: readonly number[],
 ): Value => apply(ops.pad, [x, value], { low, high, interior: interior ?? low.map(() => 0) });
 export const reverse = (x: Value, axes: readonly number[]): Value => apply(ops.reverse, [x], { axes });
 export const concat = (parts: readonly Value[], axis: number): Value => apply(ops.concat, parts, { axis });
@@ -105,15 +130,23 @@ export const gather = (operand: Value, indices: Value, axis: number): Value =>
   apply(ops.gather, [operand, indices], { axis });
 export const gatherAlong = (operand: Value, indices: Value, axis: number): Value =>
   apply(ops.gather_along, [operand, indices], { axis });
-export const scatter = (operand: Value, indices: Value, updates: Value, axis: number, mode: ScatterMode = 'set'): Value =>
-  apply(ops.scatter, [operand, indices, updates], { axis, mode });
+export const scatter = (
+  operand: Value,
+  indices: Value,
+  updates: Value,
+  axis: number,
+  mode: ScatterMode = 'set',
+): Value => apply(ops.scatter, [operand, indices, updates], { axis, mode });
 /** `starts` are scalar integer values, one per axis. */
 export const dynamicSlice = (operand: Value, starts: readonly Value[], sizes: readonly number[]): Value =>
   apply(ops.dynamic_slice, [operand, ...starts], { sizes });
 export const dynamicUpdateSlice = (operand: Value, update: Value, starts: readonly Value[]): Value =>
   apply(ops.dynamic_update_slice, [operand, update, ...starts]);
 
-const reduction = (op: Op) => (x: Value, axes: readonly number[]): Value => apply(op, [x], { axes });
+const reduction =
+  (op: Op) =>
+  (x: Value, axes: readonly number[]): Value =>
+    apply(op, [x], { axes });
 export const reduceSum = reduction(ops.reduce_sum);
 export const reduceProd = reduction(ops.reduce_prod);
 export const reduceMax = reduction(ops.reduce_max);
@@ -123,14 +156,18 @@ export const reduceOr = reduction(ops.reduce_or);
 export const argmax = (x: Value, axis: number): Value => apply(ops.argmax, [x], { axis });
 export const argmin = (x: Value, axis: number): Value => apply(ops.argmin, [x], { axis });
 
-const cumulative = (op: Op) => (x: Value, axis: number, reverse = false): Value => apply(op, [x], { axis, reverse });
+const cumulative =
+  (op: Op) =>
+  (x: Value, axis: number, reverse = false): Value =>
+    apply(op, [x], { axis, reverse });
 export const cumsum = cumulative(ops.cumsum);
 export const cumprod = cumulative(ops.cumprod);
 export const cummax = cumulative(ops.cummax);
 export const cummin = cumulative(ops.cummin);
 
 export const sort = (x: Value, axis: number, descending = false): Value => apply(ops.sort, [x], { axis, descending });
-export const argsort = (x: Value, axis: number, descending = false): Value => apply(ops.argsort, [x], { axis, descending });
+export const argsort = (x: Value, axis: number, descending = false): Value =>
+  apply(ops.argsort, [x], { axis, descending });
 /** The k greatest elements of each lane, greatest first, and their i32 places; NaN comes last. */
 export function topK(x: Value, k: number, axis: number): { values: Value; indices: Value } {
   const indices = sliceAxis(argsort(x, axis, true), axis, 0, k);

@@ -26,12 +26,18 @@ export const DTYPES: readonly DType[] = ['f32', 'f16', 'bf16', 'i32', 'u32', 'i8
 
 /** Bytes of one element. */
 export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
-  f32: 4, f16: 2, bf16: 2, i32: 4, u32: 4, i8: 1, u8: 1, bool: 1,
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  i32: 4,
+  u32: 4,
+  i8: 1,
+  u8: 1,
+  bool: 1,
 };
 
 export const isPacked = (type: ElementType): type is PackedType => typeof type === 'object';
-export const isFloat = (type: ElementType): boolean =>
-  type === 'f32' || type === 'f16' || type === 'bf16';
+export const isFloat = (type: ElementType): boolean => type === 'f32' || type === 'f16' || type === 'bf16';
 export const isInteger = (type: ElementType): boolean =>
   type === 'i32' || type === 'u32' || type === 'i8' || type === 'u8';
 export const isSigned = (type: ElementType): boolean => isFloat(type) || type === 'i32' || type === 'i8';

@@ -7,7 +7,11 @@ import { sameShape, type TensorType } from './shape.ts';
 const sameType = (a: TensorType, b: TensorType) => a.dtype === b.dtype && sameShape(a.shape, b.shape);
 
 /** Extends `expanded` (old value -> new value) by everything that `outputs` reach. */
-function expandInto(expanded: Map<Value, Value>, outputs: readonly Value[], keeps: (op: Op, value: Value) => boolean): void {
+function expandInto(
+  expanded: Map<Value, Value>,
+  outputs: readonly Value[],
+  keeps: (op: Op, value: Value) => boolean,
+): void {
   for (const value of topologicalOrder(outputs, expanded.keys())) {
     const inputs = value.inputs.map((v) => expanded.get(v)!);
     if (!value.op.decompose || keeps(value.op, value)) {

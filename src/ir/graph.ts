@@ -7,16 +7,31 @@ import type { ElementType } from './dtype.ts';
 import type { Shape, TensorType } from './shape.ts';
 
 export type Attribute =
-  | number | string | boolean | null | ElementType
-  | readonly number[] | readonly (readonly number[])[] | Uint8Array;
+  | number
+  | string
+  | boolean
+  | null
+  | ElementType
+  | readonly number[]
+  | readonly (readonly number[])[]
+  | Uint8Array;
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /** Algebraic and structural properties. Passes ask for these, never for op names. */
 export type OpGroup =
   | 'elementwise' // each output element depends on the same element of each operand
-  | 'commutative' | 'associative' | 'idempotent' | 'involution'
-  | 'compare' | 'view' // moves elements without computing
-  | 'reduction' | 'index' | 'contraction' | 'ordering' | 'leaf' | 'composite';
+  | 'commutative'
+  | 'associative'
+  | 'idempotent'
+  | 'involution'
+  | 'compare'
+  | 'view' // moves elements without computing
+  | 'reduction'
+  | 'index'
+  | 'contraction'
+  | 'ordering'
+  | 'leaf'
+  | 'composite';
 
 /**
  * One row of the op table. An op with `decompose` is a composite: a named sub-graph that any
@@ -52,7 +67,10 @@ let nextId = 0;
 
 /** Makes one value; the op's rule checks operands and gives the type. */
 export function apply(op: Op, inputs: readonly Value[], attrs: Attributes = {}): Value {
-  const type = op.infer(inputs.map((v) => v.type), attrs);
+  const type = op.infer(
+    inputs.map((v) => v.type),
+    attrs,
+  );
   return { id: nextId++, op, inputs, attrs, type };
 }
 

@@ -1,5 +1,5 @@
 /** Tensors in host memory: little-endian row-major bytes with a type, and their decoded elements. */
-import { type DType, DTYPE_BYTES, isPacked } from './dtype.ts';
+import { DTYPE_BYTES, type DType, isPacked } from './dtype.ts';
 import { BitloomError } from './error.ts';
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from './float16.ts';
 import { byteLength, elementCount, type Shape, type TensorType } from './shape.ts';
@@ -18,18 +18,27 @@ export function makeElements(type: TensorType): Elements {
   if (isPacked(type.dtype)) return new Uint8Array(byteLength(type));
   const count = elementCount(type.shape);
   switch (type.dtype) {
-    case 'f32': case 'f16': case 'bf16': return new Float32Array(count);
-    case 'i32': return new Int32Array(count);
-    case 'u32': return new Uint32Array(count);
-    case 'i8': return new Int8Array(count);
-    case 'u8': case 'bool': return new Uint8Array(count);
+    case 'f32':
+    case 'f16':
+    case 'bf16':
+      return new Float32Array(count);
+    case 'i32':
+      return new Int32Array(count);
+    case 'u32':
+      return new Uint32Array(count);
+    case 'i8':
+      return new Int8Array(count);
+    case 'u8':
+    case 'bool':
+      return new Uint8Array(count);
   }
 }
 
 /** Rounds f32 elements to the nearest value of a 16-bit float type in place; other types stay. */
 export function roundElements(dtype: TensorType['dtype'], elements: Elements): Elements {
   if (dtype === 'f16') for (let i = 0; i < elements.length; i++) elements[i] = f16ToNumber(numberToF16(elements[i]!));
-  if (dtype === 'bf16') for (let i = 0; i < elements.length; i++) elements[i] = bf16ToNumber(numberToBf16(elements[i]!));
+  if (dtype === 'bf16')
+    for (let i = 0; i < elements.length; i++) elements[i] = bf16ToNumber(numberToBf16(elements[i]!));
   return elements;
 }
 
@@ -44,20 +53,29 @@ export function elementsOf({ type, bytes }: HostTensor): Elements {
   const { buffer, byteOffset } = isAligned ? bytes : bytes.slice();
   const count = elementCount(type.shape);
   switch (dtype) {
-    case 'f32': return new Float32Array(buffer, byteOffset, count);
-    case 'i32': return new Int32Array(buffer, byteOffset, count);
-    case 'u32': return new Uint32Array(buffer, byteOffset, count);
-    case 'i8': return new Int8Array(buffer, byteOffset, count);
-    case 'f16': return Float32Array.from(new Uint16Array(buffer, byteOffset, count), f16ToNumber);
-    case 'bf16': return Float32Array.from(new Uint16Array(buffer, byteOffset, count), bf16ToNumber);
+    case 'f32':
+      return new Float32Array(buffer, byteOffset, count);
+    case 'i32':
+      return new Int32Array(buffer, byteOffset, count);
+    case 'u32':
+      return new Uint32Array(buffer, byteOffset, count);
+    case 'i8':
+      return new Int8Array(buffer, byteOffset, count);
+    case 'f16':
+      return Float32Array.from(new Uint16Array(buffer, byteOffset, count), f16ToNumber);
+    case 'bf16':
+      return Float32Array.from(new Uint16Array(buffer, byteOffset, count), bf16ToNumber);
   }
 }
 
 /** Bytes of decoded elements. May share memory with them. f16 and bf16 round to nearest even. */
 export function bytesOf(dtype: TensorType['dtype'], elements: Elements): Uint8Array {
-  const bits = dtype === 'f16' ? Uint16Array.from(elements, numberToF16)
-    : dtype === 'bf16' ? Uint16Array.from(elements, numberToBf16)
-    : elements;
+  const bits =
+    dtype === 'f16'
+      ? Uint16Array.from(elements, numberToF16)
+      : dtype === 'bf16'
+        ? Uint16Array.from(elements, numberToBf16)
+        : elements;
   return new Uint8Array(bits.buffer as ArrayBuffer, bits.byteOffset, bits.byteLength);
 }
 
@@ -66,7 +84,10 @@ export function hostTensor(dtype: DType, shape: Shape, values: ArrayLike<number>
   const type = { dtype, shape };
   const elements = makeElements(type);
   if (values.length !== elements.length) {
-    throw new BitloomError('SHAPE_MISMATCH', `[${shape.join(', ')}] holds ${elements.length} elements, not ${values.length}`);
+    throw new BitloomError(
+      'SHAPE_MISMATCH',
+      `[${shape.join(', ')}] holds ${elements.length} elements, not ${values.length}`,
+    );
   }
   elements.set(dtype === 'bool' ? Array.from(values, (v) => (v ? 1 : 0)) : values);
   return { type, bytes: bytesOf(dtype, elements) };

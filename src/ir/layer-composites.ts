@@ -3,14 +3,36 @@
  * its decomposition, computed in f32; a target may have a kernel for it. See also rope.ts, attention.ts.
  */
 import {
-  add, broadcast, cast, div, erf, exp, full, gather, logistic, mul, reduceMax, reduceSum, rsqrt, sub, tanh,
+  add,
+  broadcast,
+  cast,
+  div,
+  erf,
+  exp,
+  full,
+  gather,
+  logistic,
+  mul,
+  reduceMax,
+  reduceSum,
+  rsqrt,
+  sub,
+  tanh,
 } from './build.ts';
-import { apply, type Op, type Value } from './graph.ts';
 import type { DType } from './dtype.ts';
-import type { TensorType } from './shape.ts';
+import { apply, type Op, type Value } from './graph.ts';
 import {
-  axisAttr, booleanAttr, defineOp, numberAttr, type OpRow, requireDType, requireSameDType, requireSameShape, requireShape,
+  axisAttr,
+  booleanAttr,
+  defineOp,
+  numberAttr,
+  type OpRow,
+  requireDType,
+  requireSameDType,
+  requireSameShape,
+  requireShape,
 } from './op/rule.ts';
+import type { TensorType } from './shape.ts';
 
 /** Axes of `x` without `axis`. */
 const others = (x: Value, axis: number): number[] => x.type.shape.map((_, i) => i).filter((i) => i !== axis);
@@ -127,7 +149,7 @@ export const geluOp: Op = defineOp(
   ([x], attrs) => {
     const wide = cast(x!, 'f32');
     const cubic = add(wide, mul(like(wide, 0.044715), mul(wide, mul(wide, wide))));
-    const inner = attrs['tanh']
+    const inner = attrs.tanh
       ? tanh(mul(like(wide, Math.sqrt(2 / Math.PI)), cubic))
       : erf(mul(wide, like(wide, Math.SQRT1_2)));
     return resultLike(mul(mul(wide, like(wide, 0.5)), add(inner, like(wide, 1))), x!);
@@ -147,7 +169,12 @@ export const embeddingOp: Op = defineOp(
       const [table, tokens] = inputs as [TensorType, TensorType];
       requireDType(name, table, 'float');
       requireDType(name, tokens, 'integer');
-      requireShape(table.shape.length === 2 && tokens.shape.length === 1, name, 'needs a table [vocabSize, dim] and tokens [seqLen]', inputs);
+      requireShape(
+        table.shape.length === 2 && tokens.shape.length === 1,
+        name,
+        'needs a table [vocabSize, dim] and tokens [seqLen]',
+        inputs,
+      );
       return { dtype: 'f32', shape: [tokens.shape[0]!, table.shape[1]!] };
     },
   },

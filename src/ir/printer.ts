@@ -1,5 +1,5 @@
 /** Prints graphs as one line a value, numbered in order: `%2 = add(%0, %1) : f32[2, 3]`. */
-import { type ElementType, dtypeName } from './dtype.ts';
+import { dtypeName, type ElementType } from './dtype.ts';
 import { type Attribute, type Attributes, type Graph, topologicalOrder, type Value } from './graph.ts';
 import { elementsOf } from './host-tensor.ts';
 import { typeName } from './op/rule.ts';
@@ -22,7 +22,7 @@ function attributesText(attrs: Attributes): string {
 }
 
 function constantText(value: Value): string {
-  const bytes = value.attrs['data'] as Uint8Array;
+  const bytes = value.attrs.data as Uint8Array;
   if (bytes.byteLength !== byteLength(value.type)) return `(${attributeText(bytes)})`;
   const elements = elementsOf({ type: value.type, bytes });
   const shown = Array.from(elements.subarray(0, SHOWN_ELEMENTS), attributeText).join(', ');
@@ -34,7 +34,12 @@ export function printValues(values: readonly Value[]): string {
   const number = new Map(values.map((value, i) => [value, i]));
   const operand = (v: Value) => (number.has(v) ? `%${number.get(v)}` : typeName(v.type));
   const line = (value: Value) => {
-    const operands = 'data' in value.attrs ? constantText(value) : value.inputs.length > 0 ? `(${value.inputs.map(operand).join(', ')})` : '';
+    const operands =
+      'data' in value.attrs
+        ? constantText(value)
+        : value.inputs.length > 0
+          ? `(${value.inputs.map(operand).join(', ')})`
+          : '';
     return `%${number.get(value)} = ${value.op.name}${operands}${attributesText(value.attrs)} : ${typeName(value.type)}`;
   };
   return values.map(line).join('\n');

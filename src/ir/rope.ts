@@ -82,7 +82,7 @@ export const ropeOp: Op = defineOp(
       numberAttr(attrs, 'rotaryDim');
       const fits = x!.shape.length === 3 && positions!.shape.length === 1 && positions!.shape[0] === x!.shape[0];
       requireShape(fits, name, 'needs x [seqLen, nHeads, headDim] and positions [seqLen]', inputs);
-      const within = rotaryDim === attrs['rotaryDim'] && rotaryDim <= x!.shape[2]!;
+      const within = rotaryDim === attrs.rotaryDim && rotaryDim <= x!.shape[2]!;
       requireShape(within, name, `${rotaryDim / 2} frequencies do not fit rotaryDim and headDim`, inputs);
       requireDType(name, x!, 'float');
       requireDType(name, positions!, 'integer');
@@ -96,7 +96,7 @@ export const ropeOp: Op = defineOp(
     const pairs = frequencies.length;
     const [cosine, sine] = angles(positions!, frequencies, nHeads);
     const rest = 2 * pairs < headDim ? [sliceAxis(wide, 2, 2 * pairs, headDim)] : [];
-    if (attrs['style'] === 'half') {
+    if (attrs.style === 'half') {
       const turned = rotate(sliceAxis(wide, 2, 0, pairs), sliceAxis(wide, 2, pairs, 2 * pairs), cosine, sine);
       return concat([...turned, ...rest], 2);
     }

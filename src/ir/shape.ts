@@ -32,8 +32,7 @@ export function byteLength({ dtype, shape }: TensorType): number {
   return paddedRows * (columns / dtype.blockSize) * dtype.blockBytes;
 }
 
-export const sameShape = (a: Shape, b: Shape): boolean =>
-  a.length === b.length && a.every((d, i) => d === b[i]);
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
 /** The NumPy broadcast of several shapes. Throws SHAPE_MISMATCH naming them. */
 export function broadcastShapes(...shapes: Shape[]): number[] {

@@ -20,7 +20,10 @@ const withOperands = (value: Value): Value[] => [...new Set(value.inputs), value
 function checkType(value: Value): void {
   let type: TensorType;
   try {
-    type = value.op.infer(value.inputs.map((v) => v.type), value.attrs);
+    type = value.op.infer(
+      value.inputs.map((v) => v.type),
+      value.attrs,
+    );
   } catch (error) {
     if (!(error instanceof BitloomError)) throw error;
     throw fault(`${value.op.name} rejects its operands: ${error.message}`, withOperands(value), error);
@@ -51,7 +54,7 @@ function cycleThrough(value: Value): Value[] {
 function checkInputs(graph: Graph): void {
   graph.inputs.forEach((value, i) => {
     if (value.op !== ops.input) throw fault(`input ${i} is made by ${value.op.name}`, [value]);
-    if (value.attrs['index'] !== i) throw fault(`input ${i} says it is input ${value.attrs['index']}`, [value]);
+    if (value.attrs.index !== i) throw fault(`input ${i} says it is input ${value.attrs.index}`, [value]);
   });
 }
 

@@ -12,7 +12,13 @@ const COLUMNS = 4;
 
 /** out[m, n] = sum over k of lhs[m, k] * rhs[n, k], from the given offsets on. */
 type MatMul = (
-  size: { M: number; N: number; K: number }, out: Elements, o: number, lhs: Elements, l: number, rhs: Elements, r: number,
+  size: { M: number; N: number; K: number },
+  out: Elements,
+  o: number,
+  lhs: Elements,
+  l: number,
+  rhs: Elements,
+  r: number,
 ) => void;
 
 const floatMatMul: MatMul = ({ M, N, K }, out, o, lhs, l, rhs, r) => {
@@ -60,15 +66,22 @@ const sizeOf = (shape: Shape, axes: readonly number[]) => elementCount(axes.map(
 /** Steps along each axis of every element of a shape, in row-major order: offsets of a window. */
 function offsets(shape: Shape): number[][] {
   const strides = rowMajorStrides(shape);
-  return Array.from({ length: elementCount(shape) }, (_, i) => strides.map((s, axis) => Math.floor(i / s) % shape[axis]!));
+  return Array.from({ length: elementCount(shape) }, (_, i) =>
+    strides.map((s, axis) => Math.floor(i / s) % shape[axis]!),
+  );
 }
 
 /** Place of x that window element `w` at output `o` reads, or -1 where there are padding or dilation zeros. */
-function inputPlace(o: readonly number[], w: readonly number[], space: Shape, attrs: Record<string, readonly number[]>): number {
+function inputPlace(
+  o: readonly number[],
+  w: readonly number[],
+  space: Shape,
+  attrs: Record<string, readonly number[]>,
+): number {
   let place = 0;
   for (let i = 0; i < space.length; i++) {
-    const at = o[i]! * attrs['strides']![i]! + w[i]! * attrs['rhsDilation']![i]! - attrs['padLow']![i]!;
-    const spread = attrs['lhsDilation']![i]!;
+    const at = o[i]! * attrs.strides![i]! + w[i]! * attrs.rhsDilation![i]! - attrs.padLow![i]!;
+    const spread = attrs.lhsDilation![i]!;
     if (at < 0 || at % spread !== 0 || at / spread >= space[i]!) return -1;
     place = place * space[i]! + at / spread;
   }
@@ -88,7 +101,8 @@ export const contractionRules: Record<keyof typeof contractionOps, Rule> = {
     const { M, N, K } = size;
     const out = makeElements(type);
     const matMul = matMulOf(lhs!);
-    for (let b = 0; b < sizeOf(lhs!.type.shape, lb); b++) matMul(size, out, b * M * N, left, b * M * K, right, b * N * K);
+    for (let b = 0; b < sizeOf(lhs!.type.shape, lb); b++)
+      matMul(size, out, b * M * N, left, b * M * K, right, b * N * K);
     return out;
   },
   conv([x, w], attrs, type) {

@@ -2,7 +2,7 @@
  * Meaning of elementwise ops on single numbers. Floats are computed in double precision and rounded
  * once to the result type; integers wrap when they are stored.
  */
-import { type DType, DTYPE_BYTES, isFloat, isSigned } from '../dtype.ts';
+import { DTYPE_BYTES, type DType, isFloat, isSigned } from '../dtype.ts';
 import { type Elements, makeElements } from '../host-tensor.ts';
 import type { binaryOps, choiceOps, compareOps, unaryOps } from '../op/elementwise.ts';
 import type { TensorType } from '../shape.ts';
@@ -123,7 +123,10 @@ export function unaryFunction(name: UnaryName, dtype: DType): Unary {
 }
 
 const INTEGER_RANGE: Partial<Record<DType, readonly [number, number]>> = {
-  i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1], i8: [-128, 127], u8: [0, 255],
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  u32: [0, 2 ** 32 - 1],
+  i8: [-128, 127],
+  u8: [0, 255],
 };
 
 /** The conversion of a number of one type to another, before storing wraps or rounds. */
@@ -140,22 +143,28 @@ function mapUnary(f: Unary, { data }: Tensor, type: TensorType): Elements {
   return out;
 }
 
-const unaryRule = (name: UnaryName): Rule => ([x], _, type) =>
-  mapUnary(unaryFunction(name, x!.type.dtype as DType), x!, type);
+const unaryRule =
+  (name: UnaryName): Rule =>
+  ([x], _, type) =>
+    mapUnary(unaryFunction(name, x!.type.dtype as DType), x!, type);
 
-const binaryRule = (name: BinaryName): Rule => ([a, b], _, type) => {
-  const out = makeElements(type);
-  const f = binaryFunction(name, type.dtype as DType);
-  for (let i = 0; i < out.length; i++) out[i] = f(a!.data[i]!, b!.data[i]!);
-  return out;
-};
+const binaryRule =
+  (name: BinaryName): Rule =>
+  ([a, b], _, type) => {
+    const out = makeElements(type);
+    const f = binaryFunction(name, type.dtype as DType);
+    for (let i = 0; i < out.length; i++) out[i] = f(a!.data[i]!, b!.data[i]!);
+    return out;
+  };
 
-const compareRule = (name: CompareName): Rule => ([a, b], _, type) => {
-  const out = makeElements(type);
-  const f = compare[name];
-  for (let i = 0; i < out.length; i++) out[i] = f(a!.data[i]!, b!.data[i]!) ? 1 : 0;
-  return out;
-};
+const compareRule =
+  (name: CompareName): Rule =>
+  ([a, b], _, type) => {
+    const out = makeElements(type);
+    const f = compare[name];
+    for (let i = 0; i < out.length; i++) out[i] = f(a!.data[i]!, b!.data[i]!) ? 1 : 0;
+    return out;
+  };
 
 const choiceRules: Record<keyof typeof choiceOps, Rule> = {
   select([condition, a, b], _, type) {

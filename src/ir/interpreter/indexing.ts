@@ -70,7 +70,11 @@ export const indexRules: Record<keyof typeof indexOps, Rule> = {
     const { shape } = operand!.type;
     const sizes = update!.type.shape;
     const out = operand!.data.slice();
-    copyStrided(sizes, { ...dense(out, shape), offset: clampedOffset(shape, sizes, starts) }, dense(update!.data, sizes));
+    copyStrided(
+      sizes,
+      { ...dense(out, shape), offset: clampedOffset(shape, sizes, starts) },
+      dense(update!.data, sizes),
+    );
     return out;
   },
 };

@@ -30,7 +30,9 @@ const rules: Record<Exclude<PrimitiveName, 'input'>, Rule> = {
 function ruleOf(op: Op): Rule {
   const rule = rules[op.name as keyof typeof rules];
   if (!rule || ops[op.name as PrimitiveName] !== op) {
-    throw new BitloomError('UNSUPPORTED_OP', `the interpreter does not know ${op.name}, which has no decomposition`, { op: op.name });
+    throw new BitloomError('UNSUPPORTED_OP', `the interpreter does not know ${op.name}, which has no decomposition`, {
+      op: op.name,
+    });
   }
   return rule;
 }
@@ -41,7 +43,7 @@ function checkInputs(graph: Graph, inputs: readonly HostTensor[]): void {
   }
   inputs.forEach(({ type }, i) => {
     const wanted = graph.inputs[i]!;
-    const message = `input ${i} (${wanted.attrs['name']}) is ${typeName(wanted.type)}, not ${typeName(type)}`;
+    const message = `input ${i} (${wanted.attrs.name}) is ${typeName(wanted.type)}, not ${typeName(type)}`;
     if (dtypeName(type.dtype) !== dtypeName(wanted.type.dtype)) throw new BitloomError('DTYPE_MISMATCH', message);
     if (!sameShape(type.shape, wanted.type.shape)) throw new BitloomError('SHAPE_MISMATCH', message);
   });
@@ -82,7 +84,11 @@ export function makeInterpreter(graph: Graph): (inputs: readonly HostTensor[]) =
       known.set(graph.inputs[i]!, { type: tensor.type, data: elementsOf(tensor) });
     });
     for (const { value, rule, dead } of steps) {
-      const data = rule(value.inputs.map((v) => known.get(v)!), value.attrs, value.type);
+      const data = rule(
+        value.inputs.map((v) => known.get(v)!),
+        value.attrs,
+        value.type,
+      );
       // What only moves elements has none to round.
       const isExact = value.op.groups.has('view') || value.op.groups.has('leaf');
       known.set(value, { type: value.type, data: isExact ? data : roundElements(value.type.dtype, data) });

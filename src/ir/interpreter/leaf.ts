@@ -4,7 +4,10 @@ import type { leafOps } from '../op/leaf.ts';
 import { axisAttr } from '../op/rule.ts';
 import { lanes, type Rule } from './rule.ts';
 
-const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]] as const;
+const ROTATIONS = [
+  [13, 15, 26, 6],
+  [17, 29, 16, 24],
+] as const;
 const rotateLeft = (x: number, bits: number) => (x << bits) | (x >>> (32 - bits));
 
 /**
@@ -26,7 +29,7 @@ export function threefry2x32(key0: number, key1: number, counter0: number, count
 }
 
 export const leafRules: Record<Exclude<keyof typeof leafOps, 'input'>, Rule> = {
-  constant: (_, attrs, type) => elementsOf({ type, bytes: attrs['data'] as Uint8Array }),
+  constant: (_, attrs, type) => elementsOf({ type, bytes: attrs.data as Uint8Array }),
   iota(_, attrs, type) {
     const { size, inner } = lanes(type.shape, axisAttr(attrs, type.shape.length));
     const out = makeElements(type);

@@ -1,7 +1,8 @@
 /** Meaning of views: each copies elements between two strided pictures of memory. */
+
+import { bytesOf, type Elements, elementsOf, makeElements } from '../host-tensor.ts';
 import { axesAttr, axisAttr, listAttr, shapeAttr } from '../op/rule.ts';
 import type { viewOps } from '../op/view.ts';
-import { bytesOf, elementsOf, type Elements, makeElements } from '../host-tensor.ts';
 import { rowMajorStrides, type Shape } from '../shape.ts';
 import { dataShape, type Rule } from './rule.ts';
 
@@ -50,7 +51,11 @@ export function permuted(data: Elements, shape: Shape, perm: readonly number[]):
   if (perm.every((axis, i) => axis === i)) return data;
   const strides = rowMajorStrides(shape);
   const out = new (data.constructor as new (length: number) => Elements)(data.length);
-  return pictured({ data, offset: 0, strides: perm.map((a) => strides[a]!) }, perm.map((a) => shape[a]!), out);
+  return pictured(
+    { data, offset: 0, strides: perm.map((a) => strides[a]!) },
+    perm.map((a) => shape[a]!),
+    out,
+  );
 }
 
 const sum = (a: readonly number[], b: readonly number[]) => a.reduce((n, x, i) => n + x * b[i]!, 0);

@@ -4,7 +4,18 @@ import { isFloat } from '../dtype.ts';
 import { BitloomError } from '../error.ts';
 import type { Attributes } from '../graph.ts';
 import type { Shape, TensorType } from '../shape.ts';
-import { axesAttr, defineOps, elementAttr, listAttr, numberAttr, type OpRow, requireDType, requireSameDType, requireShape, shapeAttr } from './rule.ts';
+import {
+  axesAttr,
+  defineOps,
+  elementAttr,
+  listAttr,
+  numberAttr,
+  type OpRow,
+  requireDType,
+  requireSameDType,
+  requireShape,
+  shapeAttr,
+} from './rule.ts';
 
 /** `resultDtype`, or f32 for floats and i32 (u32 for u32) for integers. Throws DTYPE_MISMATCH. */
 function resultDType(name: string, inputs: readonly TensorType[], attrs: Attributes): DType {
@@ -12,7 +23,7 @@ function resultDType(name: string, inputs: readonly TensorType[], attrs: Attribu
   const operand = requireDType(name, inputs[0]!, 'numeric');
   const isExact = !isFloat(operand);
   const natural = !isExact ? 'f32' : operand === 'u32' ? 'u32' : 'i32';
-  const dtype = attrs['resultDtype'] ? (elementAttr(attrs, 'resultDtype') as DType) : natural;
+  const dtype = attrs.resultDtype ? (elementAttr(attrs, 'resultDtype') as DType) : natural;
   if (isExact ? dtype !== natural : !isFloat(dtype)) {
     throw new BitloomError('DTYPE_MISMATCH', `${name} of ${operand} gives ${natural}, not ${dtype}; cast the result`);
   }
@@ -29,7 +40,8 @@ const dot_general: OpRow = {
     const [lhs, rhs] = inputs as [TensorType, TensorType];
     const [lc, lb] = ['lhsContract', 'lhsBatch'].map((k) => axesAttr(attrs, k, lhs.shape.length)) as [Shape, Shape];
     const [rc, rb] = ['rhsContract', 'rhsBatch'].map((k) => axesAttr(attrs, k, rhs.shape.length)) as [Shape, Shape];
-    const pairs = (a: Shape, b: Shape) => a.length === b.length && a.every((axis, i) => lhs.shape[axis] === rhs.shape[b[i]!]);
+    const pairs = (a: Shape, b: Shape) =>
+      a.length === b.length && a.every((axis, i) => lhs.shape[axis] === rhs.shape[b[i]!]);
     const isDisjoint = !lc.some((axis) => lb.includes(axis)) && !rc.some((axis) => rb.includes(axis));
     requireShape(pairs(lc, rc) && isDisjoint, name, `axes [${lc}] and [${rc}] do not contract`, inputs);
     requireShape(pairs(lb, rb), name, `batch axes [${lb}] and [${rb}] do not pair`, inputs);
@@ -49,13 +61,25 @@ const conv: OpRow = {
     const [x, w] = inputs as [TensorType, TensorType];
     const rank = x.shape.length - 2;
     const groups = numberAttr(attrs, 'groups');
-    requireShape(rank >= 0 && w.shape.length === rank + 2, name, 'x and w must have the same rank of at least 2', inputs);
+    requireShape(
+      rank >= 0 && w.shape.length === rank + 2,
+      name,
+      'x and w must have the same rank of at least 2',
+      inputs,
+    );
     const channelsFit = groups >= 1 && x.shape[1] === w.shape[1]! * groups && w.shape[0]! % groups === 0;
     requireShape(channelsFit, name, `channels do not fit ${groups} groups`, inputs);
     const [low, high] = ['padLow', 'padHigh'].map((k) => shapeAttr(attrs, k)) as [Shape, Shape];
-    const [strides, spread, dilation] = ['strides', 'lhsDilation', 'rhsDilation'].map((k) => listAttr(attrs, k, rank)) as [Shape, Shape, Shape];
+    const [strides, spread, dilation] = ['strides', 'lhsDilation', 'rhsDilation'].map((k) =>
+      listAttr(attrs, k, rank),
+    ) as [Shape, Shape, Shape];
     const isPositive = [...strides, ...spread, ...dilation].every((n) => Number.isInteger(n) && n > 0);
-    requireShape(isPositive && low.length === rank && high.length === rank, name, `needs ${rank} positive sizes per attribute`, inputs);
+    requireShape(
+      isPositive && low.length === rank && high.length === rank,
+      name,
+      `needs ${rank} positive sizes per attribute`,
+      inputs,
+    );
     const space = x.shape.slice(2).map((d, i) => {
       const extent = low[i]! + high[i]! + dilated(d, spread[i]!);
       return Math.max(0, Math.floor((extent - dilated(w.shape[i + 2]!, dilation[i]!)) / strides[i]!) + 1);

@@ -4,7 +4,13 @@
  */
 import type { OpGroup } from '../graph.ts';
 import {
-  defineOps, type DTypeClass, elementAttr, type OpRow, requireDType, requireSameDType, requireSameShape,
+  type DTypeClass,
+  defineOps,
+  elementAttr,
+  type OpRow,
+  requireDType,
+  requireSameDType,
+  requireSameShape,
 } from './rule.ts';
 
 /** A row of one or two operands of one type whose result has that type. */

@@ -3,7 +3,15 @@ import { isPacked } from '../dtype.ts';
 import { BitloomError } from '../error.ts';
 import { sameShape, type TensorType } from '../shape.ts';
 import {
-  axisAttr, defineOps, type OpRow, requireDType, requireSameDType, requireShape, shapeAttr, stringAttr, typeName,
+  axisAttr,
+  defineOps,
+  type OpRow,
+  requireDType,
+  requireSameDType,
+  requireShape,
+  shapeAttr,
+  stringAttr,
+  typeName,
 } from './rule.ts';
 
 /** How `scatter` joins an update with what is there. `set`: the last update of a place wins. */
@@ -14,7 +22,10 @@ export type ScatterMode = (typeof SCATTER_MODES)[number];
 function requireWholeRows(name: string, operand: TensorType, axis: number): void {
   if (!isPacked(operand.dtype)) return;
   if (operand.dtype.panelRows === 1 && axis < operand.shape.length - 1) return;
-  throw new BitloomError('DTYPE_MISMATCH', `${name} picks whole plain rows of packed tensors only, not of ${typeName(operand)} along axis ${axis}`);
+  throw new BitloomError(
+    'DTYPE_MISMATCH',
+    `${name} picks whole plain rows of packed tensors only, not of ${typeName(operand)} along axis ${axis}`,
+  );
 }
 
 const gather: OpRow = {
@@ -28,7 +39,10 @@ const gather: OpRow = {
     requireWholeRows(name, operand, axis);
     const readable = operand.shape[axis]! > 0 || indices.shape.includes(0);
     requireShape(readable, name, `axis ${axis} is empty, nothing to take`, inputs);
-    return { dtype: operand.dtype, shape: [...operand.shape.slice(0, axis), ...indices.shape, ...operand.shape.slice(axis + 1)] };
+    return {
+      dtype: operand.dtype,
+      shape: [...operand.shape.slice(0, axis), ...indices.shape, ...operand.shape.slice(axis + 1)],
+    };
   },
 };
 
@@ -41,7 +55,9 @@ const gather_along: OpRow = {
     requireDType(name, operand, 'plain');
     requireDType(name, indices, 'integer');
     const axis = axisAttr(attrs, operand.shape.length);
-    const fits = indices.shape.length === operand.shape.length && indices.shape.every((d, i) => i === axis || d === operand.shape[i]);
+    const fits =
+      indices.shape.length === operand.shape.length &&
+      indices.shape.every((d, i) => i === axis || d === operand.shape[i]);
     requireShape(fits, name, `shapes must agree on all axes but ${axis}`, inputs);
     requireShape(operand.shape[axis]! > 0 || indices.shape[axis] === 0, name, `axis ${axis} is empty`, inputs);
     return { dtype: operand.dtype, shape: indices.shape };

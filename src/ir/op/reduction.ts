@@ -1,6 +1,15 @@
 /** Rows of reductions, arg-reductions, running reductions and orderings along axes. */
 import type { OpGroup } from '../graph.ts';
-import { axesAttr, axisAttr, booleanAttr, defineOps, type DTypeClass, type OpRow, requireDType, requireShape } from './rule.ts';
+import {
+  axesAttr,
+  axisAttr,
+  booleanAttr,
+  type DTypeClass,
+  defineOps,
+  type OpRow,
+  requireDType,
+  requireShape,
+} from './rule.ts';
 
 const reduce = (operands: DTypeClass, meaning: string): OpRow => ({
   arity: 1,
@@ -49,7 +58,8 @@ const lanes = (operands: DTypeClass, flag: string, meaning: string, group: OpGro
   },
 });
 
-const running = (what: string) => lanes('numeric', 'reverse', `${what} so far along \`axis\`, from the end if \`reverse\``, 'reduction');
+const running = (what: string) =>
+  lanes('numeric', 'reverse', `${what} so far along \`axis\`, from the end if \`reverse\``, 'reduction');
 
 export const cumulativeOps = defineOps({
   cumsum: running('sum'),

@@ -117,7 +117,8 @@ export function requireDType(name: string, { dtype }: TensorType, wanted: DTypeC
   if (!DTYPE_CLASSES[wanted](dtype)) {
     const hint = isPacked(dtype) ? '; dequantize it first' : '; cast it first';
     throw new BitloomError('DTYPE_MISMATCH', `${name} needs ${wanted} elements, not ${dtypeName(dtype)}${hint}`, {
-      op: name, dtype: dtypeName(dtype),
+      op: name,
+      dtype: dtypeName(dtype),
     });
   }
   return dtype as DType;
@@ -141,7 +142,10 @@ export function requireSameShape(name: string, inputs: readonly TensorType[]): v
 /** A SHAPE_MISMATCH that names the op and its operand types. */
 export function shapeError(name: string, problem: string, inputs: readonly TensorType[]): BitloomError {
   const named = inputs.map(typeName).join(', ');
-  return new BitloomError('SHAPE_MISMATCH', `${name}(${named}): ${problem}`, { op: name, shapes: inputs.map((t) => t.shape) });
+  return new BitloomError('SHAPE_MISMATCH', `${name}(${named}): ${problem}`, {
+    op: name,
+    shapes: inputs.map((t) => t.shape),
+  });
 }
 
 /** Checks a condition on shapes. Throws SHAPE_MISMATCH. */

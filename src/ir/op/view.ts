@@ -7,8 +7,17 @@ import { BitloomError } from '../error.ts';
 import type { Attributes } from '../graph.ts';
 import { elementCount, type Shape, type TensorType } from '../shape.ts';
 import {
-  axesAttr, axisAttr, defineOps, elementAttr, listAttr, type OpRow, requireDType, requireSameDType, requireShape,
-  shapeAttr, shapeError,
+  axesAttr,
+  axisAttr,
+  defineOps,
+  elementAttr,
+  listAttr,
+  type OpRow,
+  requireDType,
+  requireSameDType,
+  requireShape,
+  shapeAttr,
+  shapeError,
 } from './rule.ts';
 
 type ShapeRule = (inputs: readonly TensorType[], attrs: Attributes, name: string) => Shape;
@@ -22,7 +31,9 @@ function packedProblem(operand: TensorType, keepsRows: boolean): string | undefi
 
 /** A view row. `keepsRows` says whether the last axis of a packed operand stays whole. */
 const view = (
-  arity: OpRow['arity'], meaning: string, shapeRule: ShapeRule,
+  arity: OpRow['arity'],
+  meaning: string,
+  shapeRule: ShapeRule,
   keepsRows: (operand: TensorType, result: Shape, attrs: Attributes) => boolean,
 ): OpRow => ({
   arity,
@@ -42,21 +53,25 @@ const lastAxisSame = ({ shape }: TensorType, result: Shape) =>
   shape.length > 0 && result.length > 0 && shape.at(-1) === result.at(-1);
 
 const broadcast = view(
-  1, 'operand axis i becomes axis `axes`[i] of `shape`; size-1 and new axes repeat',
+  1,
+  'operand axis i becomes axis `axes`[i] of `shape`; size-1 and new axes repeat',
   (inputs, attrs, name) => {
     const operand = inputs[0]!.shape;
     const shape = shapeAttr(attrs);
     const axes = axesAttr(attrs, 'axes', shape.length);
     requireShape(axes.length === operand.length, name, `axes [${axes}] must name one axis per operand axis`, inputs);
-    const fits = axes.every((axis, i) => (operand[i] === 1 || operand[i] === shape[axis]) && (i === 0 || axes[i - 1]! < axis));
+    const fits = axes.every(
+      (axis, i) => (operand[i] === 1 || operand[i] === shape[axis]) && (i === 0 || axes[i - 1]! < axis),
+    );
     requireShape(fits, name, `cannot become [${shape.join(', ')}] along increasing axes [${axes}]`, inputs);
     return shape;
   },
-  (operand, result, attrs) => lastAxisSame(operand, result) && (attrs['axes'] as number[]).at(-1) === result.length - 1,
+  (operand, result, attrs) => lastAxisSame(operand, result) && (attrs.axes as number[]).at(-1) === result.length - 1,
 );
 
 const reshape = view(
-  1, 'the same elements in row-major order as `shape`',
+  1,
+  'the same elements in row-major order as `shape`',
   (inputs, attrs, name) => {
     const shape = shapeAttr(attrs);
     const fits = elementCount(shape) === elementCount(inputs[0]!.shape);
@@ -67,18 +82,20 @@ const reshape = view(
 );
 
 const transpose = view(
-  1, 'result axis i is operand axis `perm`[i]',
+  1,
+  'result axis i is operand axis `perm`[i]',
   (inputs, attrs, name) => {
     const { shape } = inputs[0]!;
     const perm = axesAttr(attrs, 'perm', shape.length);
     requireShape(perm.length === shape.length, name, `perm [${perm}] must name every axis once`, inputs);
     return perm.map((axis) => shape[axis]!);
   },
-  (operand, _, attrs) => (attrs['perm'] as number[]).at(-1) === operand.shape.length - 1,
+  (operand, _, attrs) => (attrs.perm as number[]).at(-1) === operand.shape.length - 1,
 );
 
 const slice = view(
-  1, 'elements `starts`[i], + `strides`[i], ... below `limits`[i] along each axis',
+  1,
+  'elements `starts`[i], + `strides`[i], ... below `limits`[i] along each axis',
   (inputs, attrs, name) => {
     const { shape } = inputs[0]!;
     const starts = listAttr(attrs, 'starts', shape.length);
@@ -86,16 +103,18 @@ const slice = view(
     const strides = listAttr(attrs, 'strides', shape.length);
     return shape.map((d, i) => {
       const [start, limit, stride] = [starts[i]!, limits[i]!, strides[i]!];
-      const ok = [start, limit, stride].every(Number.isInteger) && 0 <= start && start <= limit && limit <= d && stride > 0;
+      const ok =
+        [start, limit, stride].every(Number.isInteger) && 0 <= start && start <= limit && limit <= d && stride > 0;
       requireShape(ok, name, `no slice ${start}:${limit}:${stride} on axis ${i}`, inputs);
       return Math.ceil((limit - start) / stride);
     });
   },
-  (operand, result, attrs) => lastAxisSame(operand, result) && (attrs['strides'] as number[]).at(-1) === 1,
+  (operand, result, attrs) => lastAxisSame(operand, result) && (attrs.strides as number[]).at(-1) === 1,
 );
 
 const pad = view(
-  2, 'operand with `low`, `high` and, between elements, `interior` copies of the scalar second operand',
+  2,
+  'operand with `low`, `high` and, between elements, `interior` copies of the scalar second operand',
   (inputs, attrs, name) => {
     const [operand, value] = inputs as [TensorType, TensorType];
     requireSameDType(name, inputs);
@@ -112,27 +131,34 @@ const pad = view(
 
 const reverse: OpRow = {
   ...view(
-    1, 'order of elements turned round along `axes`',
+    1,
+    'order of elements turned round along `axes`',
     (inputs, attrs) => {
       axesAttr(attrs, 'axes', inputs[0]!.shape.length);
       return inputs[0]!.shape;
     },
-    (operand, _, attrs) => !(attrs['axes'] as number[]).includes(operand.shape.length - 1),
+    (operand, _, attrs) => !(attrs.axes as number[]).includes(operand.shape.length - 1),
   ),
   groups: ['view', 'involution'],
 };
 
 const concat = view(
-  { atLeast: 1 }, 'operands one after the other along `axis`',
+  { atLeast: 1 },
+  'operands one after the other along `axis`',
   (inputs, attrs, name) => {
     requireSameDType(name, inputs);
     const first = inputs[0]!.shape;
     const axis = axisAttr(attrs, first.length);
-    const fits = inputs.every((t) => t.shape.length === first.length && t.shape.every((d, i) => i === axis || d === first[i]));
+    const fits = inputs.every(
+      (t) => t.shape.length === first.length && t.shape.every((d, i) => i === axis || d === first[i]),
+    );
     requireShape(fits, name, `shapes must agree on all axes but ${axis}`, inputs);
-    return first.with(axis, inputs.reduce((n, t) => n + t.shape[axis]!, 0));
+    return first.with(
+      axis,
+      inputs.reduce((n, t) => n + t.shape[axis]!, 0),
+    );
   },
-  (operand, _, attrs) => attrs['axis'] !== operand.shape.length - 1,
+  (operand, _, attrs) => attrs.axis !== operand.shape.length - 1,
 );
 
 /** Byte rows of a packed tensor: one per row, or one per panel of interleaved rows. */
@@ -148,8 +174,8 @@ function bytesToPacked(inputs: readonly TensorType[], dtype: PackedType, attrs: 
   const [x] = inputs as [TensorType];
   requireShape(x.dtype === 'u8' && x.shape.length > 0, name, `only u8 byte rows can be read as ${dtype.name}`, inputs);
   const columns = (x.shape.at(-1)! / dtype.blockBytes / dtype.panelRows) * dtype.blockSize;
-  const shape = attrs['shape'] ? shapeAttr(attrs) : [...x.shape.slice(0, -1), columns];
-  const fits = Number.isInteger(columns) && (attrs['shape'] || dtype.panelRows === 1);
+  const shape = attrs.shape ? shapeAttr(attrs) : [...x.shape.slice(0, -1), columns];
+  const fits = Number.isInteger(columns) && (attrs.shape || dtype.panelRows === 1);
   const bytes = fits ? packedByteShape({ dtype, shape }) : [];
   const same = bytes.length === x.shape.length && bytes.every((d, i) => d === x.shape[i]);
   requireShape(same, name, `bytes do not hold ${dtype.name}[${shape.join(', ')}]`, inputs);
