@@ -24,14 +24,26 @@ export function memorySource(bytes: Uint8Array, name = 'bytes in memory'): ByteS
 }
 
 /** A malformed file, named. */
-export const badFile = (source: { readonly name: string }, problem: string, details: Record<string, unknown> = {}): BitloomError =>
-  new BitloomError('BAD_FILE', `${source.name}: ${problem}`, { file: source.name, ...details });
+export const badFile = (
+  source: { readonly name: string },
+  problem: string,
+  details: Record<string, unknown> = {},
+): BitloomError => new BitloomError('BAD_FILE', `${source.name}: ${problem}`, { file: source.name, ...details });
 
 /** Fills all of `target`. Throws BAD_FILE where the file ends before, and what the source throws. */
-export async function readExactly(source: ByteSource, target: Uint8Array, offset: number, signal?: AbortSignal): Promise<void> {
+export async function readExactly(
+  source: ByteSource,
+  target: Uint8Array,
+  offset: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const count = await source.readInto(target, offset, signal);
   if (count === target.length) return;
-  throw badFile(source, `ends ${target.length - count} bytes early: ${target.length} bytes were due at offset ${offset}; fetch the file again`, { offset });
+  throw badFile(
+    source,
+    `ends ${target.length - count} bytes early: ${target.length} bytes were due at offset ${offset}; fetch the file again`,
+    { offset },
+  );
 }
 
 /** A whole small file. Throws BAD_FILE where it is larger than `mostBytes`. */

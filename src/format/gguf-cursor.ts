@@ -1,8 +1,14 @@
 /** Walks the bytes of a GGUF header with every length checked against the file before anything is allocated. */
 import type { BitloomError } from '../ir/error.ts';
-import { badFile, type ByteSource } from './byte-source.ts';
+import { type ByteSource, badFile } from './byte-source.ts';
 import {
-  isNumberType, METADATA_BYTES, METADATA_TYPES, type MetadataList, type MetadataType, type MetadataValue, NUMBER_ARRAYS,
+  isNumberType,
+  METADATA_BYTES,
+  METADATA_TYPES,
+  type MetadataList,
+  type MetadataType,
+  type MetadataValue,
+  NUMBER_ARRAYS,
 } from './gguf-types.ts';
 
 const MOST_NESTING = 4;
@@ -82,17 +88,28 @@ export class GgufCursor {
     const at = this.#take(METADATA_BYTES[type], what);
     const view = this.#view;
     switch (type) {
-      case 'u8': return view.getUint8(at);
-      case 'i8': return view.getInt8(at);
-      case 'u16': return view.getUint16(at, true);
-      case 'i16': return view.getInt16(at, true);
-      case 'u32': return view.getUint32(at, true);
-      case 'i32': return view.getInt32(at, true);
-      case 'f32': return view.getFloat32(at, true);
-      case 'f64': return view.getFloat64(at, true);
-      case 'u64': return exact(view.getBigUint64(at, true));
-      case 'i64': return exact(view.getBigInt64(at, true));
-      case 'bool': return this.#flag(view.getUint8(at), what);
+      case 'u8':
+        return view.getUint8(at);
+      case 'i8':
+        return view.getInt8(at);
+      case 'u16':
+        return view.getUint16(at, true);
+      case 'i16':
+        return view.getInt16(at, true);
+      case 'u32':
+        return view.getUint32(at, true);
+      case 'i32':
+        return view.getInt32(at, true);
+      case 'f32':
+        return view.getFloat32(at, true);
+      case 'f64':
+        return view.getFloat64(at, true);
+      case 'u64':
+        return exact(view.getBigUint64(at, true));
+      case 'i64':
+        return exact(view.getBigInt64(at, true));
+      case 'bool':
+        return this.#flag(view.getUint8(at), what);
     }
   }
 

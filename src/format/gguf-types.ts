@@ -6,22 +6,64 @@ import type { ElementType } from '../ir/dtype.ts';
 import { WEIGHT_FORMATS } from '../quant/index.ts';
 
 /** Metadata value types; the index is the id in files. */
-export const METADATA_TYPES = ['u8', 'i8', 'u16', 'i16', 'u32', 'i32', 'f32', 'bool', 'string', 'array', 'u64', 'i64', 'f64'] as const;
+export const METADATA_TYPES = [
+  'u8',
+  'i8',
+  'u16',
+  'i16',
+  'u32',
+  'i32',
+  'f32',
+  'bool',
+  'string',
+  'array',
+  'u64',
+  'i64',
+  'f64',
+] as const;
 export type MetadataType = (typeof METADATA_TYPES)[number];
 
 /** Least bytes that one value of a type takes in a file: a string and an array have their length at least. */
 export const METADATA_BYTES: Readonly<Record<MetadataType, number>> = {
-  u8: 1, i8: 1, u16: 2, i16: 2, u32: 4, i32: 4, f32: 4, bool: 1, string: 8, array: 12, u64: 8, i64: 8, f64: 8,
+  u8: 1,
+  i8: 1,
+  u16: 2,
+  i16: 2,
+  u32: 4,
+  i32: 4,
+  f32: 4,
+  bool: 1,
+  string: 8,
+  array: 12,
+  u64: 8,
+  i64: 8,
+  f64: 8,
 };
 
 /** Lists of numbers, as typed arrays. */
 export type MetadataNumbers =
-  | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array
-  | BigUint64Array | BigInt64Array | Float64Array;
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | BigUint64Array
+  | BigInt64Array
+  | Float64Array;
 
 export const NUMBER_ARRAYS = {
-  u8: Uint8Array, i8: Int8Array, u16: Uint16Array, i16: Int16Array, u32: Uint32Array, i32: Int32Array,
-  f32: Float32Array, u64: BigUint64Array, i64: BigInt64Array, f64: Float64Array,
+  u8: Uint8Array,
+  i8: Int8Array,
+  u16: Uint16Array,
+  i16: Int16Array,
+  u32: Uint32Array,
+  i32: Int32Array,
+  f32: Float32Array,
+  u64: BigUint64Array,
+  i64: BigInt64Array,
+  f64: Float64Array,
 } as const;
 
 export const isNumberType = (type: MetadataType): type is keyof typeof NUMBER_ARRAYS => type in NUMBER_ARRAYS;
@@ -32,9 +74,30 @@ export type MetadataList = MetadataNumbers | readonly string[] | readonly boolea
 
 /** Tensor types of ggml by id, as errors name them; those without a number format here are not read. */
 const GGML_TYPES: Readonly<Record<number, string>> = {
-  6: 'Q5_0', 7: 'Q5_1', 9: 'Q8_1', 10: 'Q2_K', 11: 'Q3_K', 12: 'Q4_K', 13: 'Q5_K', 14: 'Q6_K', 15: 'Q8_K',
-  16: 'IQ2_XXS', 17: 'IQ2_XS', 18: 'IQ3_XXS', 19: 'IQ1_S', 20: 'IQ4_NL', 21: 'IQ3_S', 22: 'IQ2_S', 23: 'IQ4_XS',
-  25: 'I16', 27: 'I64', 28: 'F64', 29: 'IQ1_M', 34: 'TQ1_0', 35: 'TQ2_0', 39: 'MXFP4',
+  6: 'Q5_0',
+  7: 'Q5_1',
+  9: 'Q8_1',
+  10: 'Q2_K',
+  11: 'Q3_K',
+  12: 'Q4_K',
+  13: 'Q5_K',
+  14: 'Q6_K',
+  15: 'Q8_K',
+  16: 'IQ2_XXS',
+  17: 'IQ2_XS',
+  18: 'IQ3_XXS',
+  19: 'IQ1_S',
+  20: 'IQ4_NL',
+  21: 'IQ3_S',
+  22: 'IQ2_S',
+  23: 'IQ4_XS',
+  25: 'I16',
+  27: 'I64',
+  28: 'F64',
+  29: 'IQ1_M',
+  34: 'TQ1_0',
+  35: 'TQ2_0',
+  39: 'MXFP4',
 };
 
 /** Integer tensors have ids too. */
@@ -46,7 +109,8 @@ const INTEGER_TYPES: readonly { ggufType: number; element: ElementType }[] = [
 const READABLE = [...WEIGHT_FORMATS.filter((format) => format.ggufType !== null), ...INTEGER_TYPES];
 
 /** The element type of a tensor type id; undefined where it is not supported. */
-export const elementOfGgufType = (id: number): ElementType | undefined => READABLE.find((row) => row.ggufType === id)?.element;
+export const elementOfGgufType = (id: number): ElementType | undefined =>
+  READABLE.find((row) => row.ggufType === id)?.element;
 
 /** The id of an element type; undefined where GGUF has none. */
 export const ggufTypeOfElement = (element: ElementType): number | undefined =>
@@ -55,7 +119,11 @@ export const ggufTypeOfElement = (element: ElementType): number | undefined =>
 export const ggufTypeName = (id: number): string => GGML_TYPES[id] ?? `type ${id}`;
 
 /** Names of the supported tensor types, for errors. */
-export const SUPPORTED_GGUF_TYPES = [...WEIGHT_FORMATS.filter((format) => format.ggufType !== null).map((format) => format.name), 'I8', 'I32'].join(', ');
+export const SUPPORTED_GGUF_TYPES = [
+  ...WEIGHT_FORMATS.filter((format) => format.ggufType !== null).map((format) => format.name),
+  'I8',
+  'I32',
+].join(', ');
 
 export const GGUF_MAGIC = 0x46554747; // "GGUF" read as a little-endian u32
 export const DEFAULT_ALIGNMENT = 32;

@@ -5,8 +5,15 @@
 import { dtypeName } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import {
-  DEFAULT_ALIGNMENT, GGUF_MAGIC, ggufTypeOfElement, isNumberType, METADATA_TYPES, type MetadataList, type MetadataType,
-  type MetadataValue, NUMBER_ARRAYS,
+  DEFAULT_ALIGNMENT,
+  GGUF_MAGIC,
+  ggufTypeOfElement,
+  isNumberType,
+  METADATA_TYPES,
+  type MetadataList,
+  type MetadataType,
+  type MetadataValue,
+  NUMBER_ARRAYS,
 } from './gguf-types.ts';
 import { sourceBytes, type TensorSource, tensorPieces } from './tensor-file.ts';
 
@@ -37,24 +44,31 @@ class HeaderBytes {
     return start;
   }
 
+  #append(bytes: Uint8Array): void {
+    const start = this.#room(bytes.length);
+    this.#bytes.set(bytes, start);
+  }
+
   u32(value: number): void {
-    this.#view.setUint32(this.#room(4), value, true);
+    const start = this.#room(4);
+    this.#view.setUint32(start, value, true);
   }
 
   u64(value: number): void {
-    this.#view.setBigUint64(this.#room(8), BigInt(value), true);
+    const start = this.#room(8);
+    this.#view.setBigUint64(start, BigInt(value), true);
   }
 
   text(value: string): void {
     const encoded = new TextEncoder().encode(value);
     this.u64(encoded.length);
-    this.#bytes.set(encoded, this.#room(encoded.length));
+    this.#append(encoded);
   }
 
   value(type: MetadataType, value: MetadataValue, key: string): void {
     if (type === 'string') this.text(value as string);
     else if (type === 'array') this.#list(value as MetadataList, key);
-    else if (type === 'bool') this.#bytes[this.#room(1)] = value ? 1 : 0;
+    else if (type === 'bool') this.#append(Uint8Array.of(value ? 1 : 0));
     else this.#numbers(type, [value as number | bigint], key);
   }
 
@@ -63,9 +77,10 @@ class HeaderBytes {
     const typed = isBig
       ? NUMBER_ARRAYS[type].from(Array.from(values, (v) => BigInt(v)))
       : NUMBER_ARRAYS[type].from(Array.from(values, (v) => Number(v)));
-    const isExact = type === 'f32' || Array.prototype.every.call(typed, (v, i) => Object.is(Number(v), Number(values[i])));
+    const isExact =
+      type === 'f32' || Array.prototype.every.call(typed, (v, i) => Object.is(Number(v), Number(values[i])));
     if (!isExact) throw unsupported(key, `does not fit ${type}`);
-    this.#bytes.set(new Uint8Array(typed.buffer), this.#room(typed.byteLength));
+    this.#append(new Uint8Array(typed.buffer));
   }
 
   #list(list: MetadataList, key: string): void {
@@ -87,8 +102,11 @@ class HeaderBytes {
 }
 
 function listType(list: MetadataList, key: string): MetadataType {
-  for (const [name, constructor] of Object.entries(NUMBER_ARRAYS)) if (list instanceof constructor) return name as MetadataType;
-  const types = new Set(Array.from(list as readonly unknown[], (v) => (Array.isArray(v) || ArrayBuffer.isView(v) ? 'array' : typeof v)));
+  for (const [name, constructor] of Object.entries(NUMBER_ARRAYS))
+    if (list instanceof constructor) return name as MetadataType;
+  const types = new Set(
+    Array.from(list as readonly unknown[], (v) => (Array.isArray(v) || ArrayBuffer.isView(v) ? 'array' : typeof v)),
+  );
   const [type = 'string'] = types;
   if (types.size > 1 || !['string', 'boolean', 'array'].includes(type)) {
     throw unsupported(key, 'is a list of mixed or untyped values; use a typed array for numbers');

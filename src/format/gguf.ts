@@ -3,13 +3,22 @@
  * Source: the GGUF specification (ggml-org/ggml, docs/gguf.md), version 3; version 2 differs in nothing read here.
  */
 import { BitloomError } from '../ir/error.ts';
-import { badFile, type ByteSource, readExactly } from './byte-source.ts';
+import { type ByteSource, badFile, readExactly } from './byte-source.ts';
 import { GgufCursor } from './gguf-cursor.ts';
 import {
-  DEFAULT_ALIGNMENT, elementOfGgufType, GGUF_MAGIC, ggufTypeName, METADATA_BYTES, type MetadataType, type MetadataValue,
-  MOST_AXES, MOST_HEADER_BYTES, MOST_NAME_BYTES, SUPPORTED_GGUF_TYPES,
+  DEFAULT_ALIGNMENT,
+  elementOfGgufType,
+  GGUF_MAGIC,
+  ggufTypeName,
+  METADATA_BYTES,
+  type MetadataType,
+  type MetadataValue,
+  MOST_AXES,
+  MOST_HEADER_BYTES,
+  MOST_NAME_BYTES,
+  SUPPORTED_GGUF_TYPES,
 } from './gguf-types.ts';
-import { checkLayout, tensorBytes, type TensorEntry, type TensorFile } from './tensor-file.ts';
+import { checkLayout, type TensorEntry, type TensorFile, tensorBytes } from './tensor-file.ts';
 
 export interface GgufFile extends TensorFile {
   readonly metadata: ReadonlyMap<string, MetadataValue>;
@@ -38,7 +47,8 @@ export async function openGguf(source: ByteSource, signal?: AbortSignal): Promis
 }
 
 function parseHeader(cursor: GgufCursor, source: ByteSource): GgufFile {
-  if (cursor.u32('the signature') !== GGUF_MAGIC) throw badFile(source, 'is no GGUF file: it does not begin with "GGUF"');
+  if (cursor.u32('the signature') !== GGUF_MAGIC)
+    throw badFile(source, 'is no GGUF file: it does not begin with "GGUF"');
   checkVersion(cursor.u32('the version'), source);
   const tensorCount = cursor.count('the number of tensors', 24); // name length, axes, type, offset
   const keyCount = cursor.count('the number of metadata keys', 8 + 4 + METADATA_BYTES.u8);
@@ -79,8 +89,12 @@ function checkVersion(version: number, source: ByteSource): void {
 
 function readAlignment(metadata: ReadonlyMap<string, MetadataValue>, source: ByteSource): number {
   const alignment = metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT;
-  const isPower = typeof alignment === 'number' && Number.isInteger(Math.log2(alignment)) && alignment >= 1 && alignment <= 2 ** 20;
-  if (!isPower) throw badFile(source, `general.alignment is ${String(alignment)}, not a power of two up to 2^20`, { alignment: String(alignment) });
+  const isPower =
+    typeof alignment === 'number' && Number.isInteger(Math.log2(alignment)) && alignment >= 1 && alignment <= 2 ** 20;
+  if (!isPower)
+    throw badFile(source, `general.alignment is ${String(alignment)}, not a power of two up to 2^20`, {
+      alignment: String(alignment),
+    });
   return alignment;
 }
 
@@ -100,7 +114,12 @@ function readRow(cursor: GgufCursor, index: number): TensorRow {
   return { name, shape, type: cursor.u32(`the type of "${name}"`), offset: cursor.u64(`the offset of "${name}"`) };
 }
 
-function toEntry({ name, shape, type, offset }: TensorRow, source: ByteSource, dataStart: number, alignment: number): TensorEntry {
+function toEntry(
+  { name, shape, type, offset }: TensorRow,
+  source: ByteSource,
+  dataStart: number,
+  alignment: number,
+): TensorEntry {
   const element = elementOfGgufType(type);
   if (element === undefined) {
     throw new BitloomError(
@@ -109,6 +128,16 @@ function toEntry({ name, shape, type, offset }: TensorRow, source: ByteSource, d
       { name, type },
     );
   }
-  if (offset % alignment !== 0) throw badFile(source, `tensor "${name}" at offset ${offset} is not aligned to ${alignment} bytes`, { name, offset });
-  return { name, element, shape, byteOffset: dataStart + offset, byteLength: tensorBytes(source, name, element, shape) };
+  if (offset % alignment !== 0)
+    throw badFile(source, `tensor "${name}" at offset ${offset} is not aligned to ${alignment} bytes`, {
+      name,
+      offset,
+    });
+  return {
+    name,
+    element,
+    shape,
+    byteOffset: dataStart + offset,
+    byteLength: tensorBytes(source, name, element, shape),
+  };
 }

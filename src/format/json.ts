@@ -3,7 +3,8 @@ import { badFile } from './byte-source.ts';
 
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
-export const isRecord = (value: unknown): value is JsonRecord => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isRecord = (value: unknown): value is JsonRecord =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Index of the quote that ends the string whose opening quote is at `start`. */
 function stringEnd(text: string, start: number): number {

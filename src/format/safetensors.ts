@@ -5,15 +5,30 @@
 import type { DType } from '../ir/dtype.ts';
 import { DTYPE_BYTES, dtypeName, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
-import { badFile, type ByteSource, readExactly } from './byte-source.ts';
-import { parseJson, type JsonRecord, isRecord } from './json.ts';
-import { checkLayout, sourceBytes, tensorBytes, type TensorEntry, type TensorFile, type TensorSource, tensorPieces } from './tensor-file.ts';
+import { type ByteSource, badFile, readExactly } from './byte-source.ts';
+import { isRecord, type JsonRecord, parseJson } from './json.ts';
+import {
+  checkLayout,
+  sourceBytes,
+  type TensorEntry,
+  type TensorFile,
+  type TensorSource,
+  tensorBytes,
+  tensorPieces,
+} from './tensor-file.ts';
 
 /** The format's own limit. */
 const MOST_HEADER_BYTES = 100_000_000;
 
 const DTYPES: Readonly<Record<string, DType>> = {
-  F32: 'f32', F16: 'f16', BF16: 'bf16', I32: 'i32', U32: 'u32', I8: 'i8', U8: 'u8', BOOL: 'bool',
+  F32: 'f32',
+  F16: 'f16',
+  BF16: 'bf16',
+  I32: 'i32',
+  U32: 'u32',
+  I8: 'i8',
+  U8: 'u8',
+  BOOL: 'bool',
 };
 
 export interface SafetensorsFile extends TensorFile {
@@ -28,7 +43,10 @@ export async function openSafetensors(source: ByteSource, signal?: AbortSignal):
   await readExactly(source, prefix, 0, signal);
   const length = new DataView(prefix.buffer).getBigUint64(0, true);
   if (length > MOST_HEADER_BYTES || Number(length) > source.sizeBytes - 8) {
-    throw badFile(source, `says its header has ${length} bytes, but the file has ${source.sizeBytes} and a header at most ${MOST_HEADER_BYTES}`);
+    throw badFile(
+      source,
+      `says its header has ${length} bytes, but the file has ${source.sizeBytes} and a header at most ${MOST_HEADER_BYTES}`,
+    );
   }
   const header = new Uint8Array(Number(length));
   await readExactly(source, header, 8, signal);
@@ -39,13 +57,18 @@ export async function openSafetensors(source: ByteSource, signal?: AbortSignal):
   const ordered = checkLayout(source, entries, start, source.sizeBytes);
   const end = checkNoHoles(source, ordered, start);
   if (end !== source.sizeBytes) throw badFile(source, `has ${source.sizeBytes - end} bytes behind its last tensor`);
-  return { source, metadata: readMetadata(source, metadata), tensors: new Map(ordered.map((entry) => [entry.name, entry])) };
+  return {
+    source,
+    metadata: readMetadata(source, metadata),
+    tensors: new Map(ordered.map((entry) => [entry.name, entry])),
+  };
 }
 
 function checkNoHoles(source: ByteSource, ordered: readonly TensorEntry[], start: number): number {
   let at = start;
   for (const { name, byteOffset, byteLength } of ordered) {
-    if (byteOffset !== at) throw badFile(source, `has a hole of ${byteOffset - at} bytes before tensor "${name}"`, { name });
+    if (byteOffset !== at)
+      throw badFile(source, `has a hole of ${byteOffset - at} bytes before tensor "${name}"`, { name });
     at += byteLength;
   }
   return at;
@@ -71,12 +94,20 @@ function readEntry(source: ByteSource, name: string, record: unknown, start: num
   const element = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype]! : undefined;
   if (element === undefined) {
     const known = Object.keys(DTYPES).join(', ');
-    throw new BitloomError('UNSUPPORTED_DTYPE', `${source.name}: tensor "${name}" is ${dtype}; supported are ${known}`, { name, dtype });
+    throw new BitloomError(
+      'UNSUPPORTED_DTYPE',
+      `${source.name}: tensor "${name}" is ${dtype}; supported are ${known}`,
+      { name, dtype },
+    );
   }
   const [begin, end] = offsets as [number, number];
   const needed = tensorBytes(source, name, element, shape);
   if (end - begin !== needed) {
-    throw badFile(source, `tensor "${name}" ${dtype} [${shape.join(', ')}] takes ${needed} bytes, but its offsets span ${end - begin}`, { name });
+    throw badFile(
+      source,
+      `tensor "${name}" ${dtype} [${shape.join(', ')}] takes ${needed} bytes, but its offsets span ${end - begin}`,
+      { name },
+    );
   }
   return { name, element, shape, byteOffset: start + begin, byteLength: needed };
 }
@@ -86,7 +117,8 @@ function readEntry(source: ByteSource, name: string, record: unknown, start: num
  * which keeps all of them aligned. Throws INVALID_ARGUMENT; UNSUPPORTED_DTYPE for packed elements.
  */
 export async function* safetensorsPieces(
-  tensors: readonly TensorSource[], metadata: ReadonlyMap<string, string> = new Map(),
+  tensors: readonly TensorSource[],
+  metadata: ReadonlyMap<string, string> = new Map(),
 ): AsyncGenerator<Uint8Array> {
   const ordered = tensors.toSorted((a, b) => elementBytes(b) - elementBytes(a) || (a.name < b.name ? -1 : 1));
   const sizes = sourceBytes(ordered);
@@ -107,5 +139,9 @@ export async function* safetensorsPieces(
 
 function elementBytes({ name, element }: TensorSource): number {
   if (!isPacked(element)) return DTYPE_BYTES[element];
-  throw new BitloomError('UNSUPPORTED_DTYPE', `safetensors has no type for "${name}" ${dtypeName(element)}; write a GGUF file instead`, { name });
+  throw new BitloomError(
+    'UNSUPPORTED_DTYPE',
+    `safetensors has no type for "${name}" ${dtypeName(element)}; write a GGUF file instead`,
+    { name },
+  );
 }

@@ -2,7 +2,7 @@
 import { type ElementType, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { byteLength, elementCount, type Shape } from '../ir/shape.ts';
-import { badFile, type ByteSource, readExactly } from './byte-source.ts';
+import { type ByteSource, badFile, readExactly } from './byte-source.ts';
 
 /** One tensor of a file: type, shape (outermost axis first) and the bytes it occupies. */
 export interface TensorEntry {
@@ -27,17 +27,31 @@ export const rowCount = ({ shape }: { readonly shape: Shape }): number => elemen
 export function tensorEntry(file: TensorFile, name: string): TensorEntry {
   const entry = file.tensors.get(name);
   if (entry !== undefined) return entry;
-  throw new BitloomError('MISSING_TENSOR', `${file.source.name} has no tensor "${name}" among its ${file.tensors.size}`, { name });
+  throw new BitloomError(
+    'MISSING_TENSOR',
+    `${file.source.name} has no tensor "${name}" among its ${file.tensors.size}`,
+    { name },
+  );
 }
 
 /** Reads a whole tensor into `target`, which must be exactly as long. Throws BAD_FILE, INVALID_ARGUMENT. */
-export async function readTensor(file: TensorFile, entry: TensorEntry, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+export async function readTensor(
+  file: TensorFile,
+  entry: TensorEntry,
+  target: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
   await readTensorRows(file, entry, 0, rowCount(entry), target, signal);
 }
 
 /** Reads `count` rows from `first` on into `target`, which must be exactly as long. */
 export async function readTensorRows(
-  file: TensorFile, entry: TensorEntry, first: number, count: number, target: Uint8Array, signal?: AbortSignal,
+  file: TensorFile,
+  entry: TensorEntry,
+  first: number,
+  count: number,
+  target: Uint8Array,
+  signal?: AbortSignal,
 ): Promise<void> {
   const rows = rowCount(entry);
   const rowBytes = rows === 0 ? 0 : entry.byteLength / rows;
@@ -65,18 +79,31 @@ export function tensorBytes(source: ByteSource, name: string, element: ElementTy
     throw badFile(source, `tensor "${name}" has an absurd shape [${shape.join(', ')}]`, details);
   }
   if (isPacked(element) && (shape.at(-1) ?? 1) % element.blockSize !== 0) {
-    throw badFile(source, `tensor "${name}" [${shape.join(', ')}] does not divide into ${element.name} blocks of ${element.blockSize}`, details);
+    throw badFile(
+      source,
+      `tensor "${name}" [${shape.join(', ')}] does not divide into ${element.name} blocks of ${element.blockSize}`,
+      details,
+    );
   }
   return byteLength({ dtype: element, shape });
 }
 
 /** Checks that tensors lie in [start, end) of the file without overlap. Throws BAD_FILE. Returns them by offset. */
-export function checkLayout(source: ByteSource, entries: readonly TensorEntry[], start: number, end: number): TensorEntry[] {
+export function checkLayout(
+  source: ByteSource,
+  entries: readonly TensorEntry[],
+  start: number,
+  end: number,
+): TensorEntry[] {
   const ordered = entries.toSorted((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
   let at = start;
   for (const { name, byteOffset, byteLength: size } of ordered) {
     if (byteOffset + size > end) {
-      throw badFile(source, `tensor "${name}" ends at byte ${byteOffset + size}, but the file at ${end}; it is truncated or malformed`, { name });
+      throw badFile(
+        source,
+        `tensor "${name}" ends at byte ${byteOffset + size}, but the file at ${end}; it is truncated or malformed`,
+        { name },
+      );
     }
     if (byteOffset < at) throw badFile(source, `tensor "${name}" overlaps what lies before byte ${at}`, { name });
     at = byteOffset + size;
@@ -100,7 +127,9 @@ export async function* tensorPieces({ name, data }: TensorSource, expected: numb
     yield piece;
   }
   if (written === expected) return;
-  throw new BitloomError('INVALID_ARGUMENT', `tensor "${name}" takes ${expected} bytes, but ${written} were given`, { name });
+  throw new BitloomError('INVALID_ARGUMENT', `tensor "${name}" takes ${expected} bytes, but ${written} were given`, {
+    name,
+  });
 }
 
 /** Checks names, shapes and blocks of tensors to be written; returns their sizes in bytes. Throws INVALID_ARGUMENT. */
@@ -109,7 +138,11 @@ export function sourceBytes(tensors: readonly TensorSource[]): number[] {
   return tensors.map(({ name, element, shape }) => {
     const divides = !isPacked(element) || (element.panelRows === 1 && (shape.at(-1) ?? 1) % element.blockSize === 0);
     if (names.has(name) || !divides) {
-      throw new BitloomError('INVALID_ARGUMENT', `tensor "${name}" [${shape.join(', ')}] is named twice or does not divide into plain blocks`, { name });
+      throw new BitloomError(
+        'INVALID_ARGUMENT',
+        `tensor "${name}" [${shape.join(', ')}] is named twice or does not divide into plain blocks`,
+        { name },
+      );
     }
     names.add(name);
     return byteLength({ dtype: element, shape });
