@@ -42,6 +42,13 @@ export function roundElements(dtype: TensorType['dtype'], elements: Elements): E
   return elements;
 }
 
+/** A plain loop: `Float32Array.from` with a function takes twenty times as long. */
+function decodeWords(words: Uint16Array, decode: (bits: number) => number): Float32Array {
+  const elements = new Float32Array(words.length);
+  for (let i = 0; i < words.length; i++) elements[i] = decode(words[i]!);
+  return elements;
+}
+
 /** Decodes a host tensor. The result may share memory with its bytes; callers must not write to it. */
 export function elementsOf({ type, bytes }: HostTensor): Elements {
   const { dtype } = type;
@@ -62,9 +69,9 @@ export function elementsOf({ type, bytes }: HostTensor): Elements {
     case 'i8':
       return new Int8Array(buffer, byteOffset, count);
     case 'f16':
-      return Float32Array.from(new Uint16Array(buffer, byteOffset, count), f16ToNumber);
+      return decodeWords(new Uint16Array(buffer, byteOffset, count), f16ToNumber);
     case 'bf16':
-      return Float32Array.from(new Uint16Array(buffer, byteOffset, count), bf16ToNumber);
+      return decodeWords(new Uint16Array(buffer, byteOffset, count), bf16ToNumber);
   }
 }
 
