@@ -1,5 +1,5 @@
 /** The table of all cases. Adding a contender or a case is adding a row here and, at most, one adapter. */
-import { type Case, type Contender, type Unit, UNITS } from './case.ts';
+import { type Case, type Contender, UNITS, type Unit } from './case.ts';
 import type { ProbeKind } from './probe.ts';
 
 const THREADS = [1, 2] as const;
@@ -24,7 +24,11 @@ const ours = (work: string, threads: number, more: Contender['options'] = {}, na
 
 /** A probe as the ceiling of a case: `workRatio` turns its unit into that of the case. */
 const ceiling = (probe: ProbeKind, threads: number, workingSetBytes = 0, workRatio = 1): Contender => ({
-  ...contender(probe === 'read' ? 'read ceiling' : `${probe} ceiling`, 'ceiling', 'ceiling', { probe, threads, workingSetBytes }),
+  ...contender(probe === 'read' ? 'read ceiling' : `${probe} ceiling`, 'ceiling', 'ceiling', {
+    probe,
+    threads,
+    workingSetBytes,
+  }),
   workRatio,
 });
 
@@ -57,50 +61,50 @@ function machineCases(dramBytes: number): Case[] {
 
 function gemmCases(): Case[] {
   return [1024, 2048].flatMap((size) =>
-    THREADS.map((threads): Case => ({
-      name: `gemm-${size}-${threads}t`,
-      title: `f32 matrix product ${size}, ${plural(threads)}`,
-      unit: UNITS.gflops,
-      isQuick: size === 1024,
-      contenders: [
-        ours('gemm', threads, { size }),
-        contender('onnxruntime-web', 'peer', 'onnxruntime-web', { work: 'gemm', size, threads }),
-        contender('jax-js', 'peer', 'jax', { work: 'gemm', size, threads }),
-        ceiling('fma', threads),
-      ],
-      goals: [
-        { against: 'onnxruntime-web', atLeast: 1.4 },
-        { against: 'jax-js', atLeast: 1.4 },
-        { against: 'roofline', atLeast: 0.85 },
-      ],
-    })),
+    THREADS.map(
+      (threads): Case => ({
+        name: `gemm-${size}-${threads}t`,
+        title: `f32 matrix product ${size}, ${plural(threads)}`,
+        unit: UNITS.gflops,
+        isQuick: size === 1024,
+        contenders: [
+          ours('gemm', threads, { size }),
+          contender('onnxruntime-web', 'peer', 'onnxruntime-web', { work: 'gemm', size, threads }),
+          contender('jax-js', 'peer', 'jax', { work: 'gemm', size, threads }),
+          ceiling('fma', threads),
+        ],
+        goals: [
+          { against: 'onnxruntime-web', atLeast: 1.4 },
+          { against: 'jax-js', atLeast: 1.4 },
+          { against: 'roofline', atLeast: 0.85 },
+        ],
+      }),
+    ),
   );
 }
 
 function gemvCases(): Case[] {
   const [size, flopsPerByte] = [4096, 2 / Q4_0_BYTES_PER_WEIGHT];
   const bytes = size * size * Q4_0_BYTES_PER_WEIGHT;
-  return THREADS.map((threads): Case => ({
-    name: `gemv-int4-${threads}t`,
-    title: `int4 matrix-vector product ${size}, ${plural(threads)}`,
-    unit: UNITS.gflops,
-    isQuick: true,
-    contenders: [
-      ours('gemv', threads, { size }),
-      contender('onnxruntime-web', 'peer', 'onnxruntime-web', { work: 'gemv', size, threads }),
-      ceiling('read', threads, bytes, flopsPerByte),
-      ceiling('dot8', threads),
-    ],
-    goals: [
-      { against: 'onnxruntime-web', atLeast: 40 },
-      { against: 'roofline', atLeast: 0.6 },
-    ],
-  }));
+  return THREADS.map(
+    (threads): Case => ({
+      name: `gemv-int4-${threads}t`,
+      title: `int4 matrix-vector product ${size}, ${plural(threads)}`,
+      unit: UNITS.gflops,
+      isQuick: true,
+      contenders: [
+        ours('gemv', threads, { size }),
+        contender('onnxruntime-web', 'peer', 'onnxruntime-web', { work: 'gemv', size, threads }),
+        ceiling('read', threads, bytes, flopsPerByte),
+        ceiling('dot8', threads),
+      ],
+      goals: [
+        { against: 'onnxruntime-web', atLeast: 40 },
+        { against: 'roofline', atLeast: 0.6 },
+      ],
+    }),
+  );
 }
 
 /** All cases. `dramBytes`: a working set that does not fit any cache of this machine. */
-export const allCases = (dramBytes: number): Case[] => [
-  ...machineCases(dramBytes),
-  ...gemmCases(),
-  ...gemvCases(),
-];
+export const allCases = (dramBytes: number): Case[] => [...machineCases(dramBytes), ...gemmCases(), ...gemvCases()];

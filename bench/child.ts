@@ -58,7 +58,10 @@ async function main(): Promise<void> {
 
 function fail(error: unknown): void {
   const isAbsent = error instanceof Error && error.name === Absent.name;
-  send({ kind: isAbsent ? 'absent' : 'failed', reason: error instanceof Error ? (isAbsent ? error.message : (error.stack ?? error.message)) : String(error) });
+  send({
+    kind: isAbsent ? 'absent' : 'failed',
+    reason: error instanceof Error ? (isAbsent ? error.message : (error.stack ?? error.message)) : String(error),
+  });
 }
 
 main().catch(fail);

@@ -117,7 +117,10 @@ async function processPerSample(task: Case, contender: Contender, places: Places
     return { ...message, value: message.value ?? elapsedMs, seconds: elapsedMs / 1000 };
   };
   // The first one fills the page cache and tells whether the contender can run at all.
-  const problem = await sample().then(() => null, (error: Error) => error.message);
+  const problem = await sample().then(
+    () => null,
+    (error: Error) => error.message,
+  );
   return problem === null
     ? { contender, note: `a new process per sample of ${task.name}`, missing: null, sample, stop: () => {} }
     : absent(contender, problem);

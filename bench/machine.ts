@@ -19,7 +19,9 @@ const ASSUMED_CACHE_BYTES = 64 << 20;
 
 const firstLine = (file: string, args: readonly string[]): string => {
   try {
-    return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split('\n', 1)[0]!.trim();
+    return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+      .split('\n', 1)[0]!
+      .trim();
   } catch {
     return '';
   }

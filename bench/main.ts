@@ -66,9 +66,11 @@ async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(USAGE);
   const known = allCases(dramBytes());
   const wanted = (task: Case): boolean =>
-    (positionals.length === 0 || positionals.some((name) => task.name.includes(name))) && (!values.quick || task.isQuick);
+    (positionals.length === 0 || positionals.some((name) => task.name.includes(name))) &&
+    (!values.quick || task.isQuick);
   const cases = known.filter(wanted);
-  if (values.list) return void process.stdout.write(`${known.map((c) => `${c.name.padEnd(24)} ${c.title}`).join('\n')}\n`);
+  if (values.list)
+    return void process.stdout.write(`${known.map((c) => `${c.name.padEnd(24)} ${c.title}`).join('\n')}\n`);
   if (cases.length === 0) {
     console.error(`bench: no case is called like ${positionals.join(', ')}; see --list`);
     process.exitCode = 2;
@@ -91,7 +93,9 @@ function writeReport(report: Report, folder: string): void {
   writeFileSync(`${folder}/report.json`, `${JSON.stringify(report, null, 1)}\n`);
   writeFileSync(`${folder}/report.md`, renderReport(report));
   writeFileSync(`${folder}/report.svg`, renderChart(report.results));
-  process.stderr.write(`bench: ${report.seconds.toFixed(0)} s; report.json, report.md and report.svg are in ${folder}\n`);
+  process.stderr.write(
+    `bench: ${report.seconds.toFixed(0)} s; report.json, report.md and report.svg are in ${folder}\n`,
+  );
 }
 
 main().catch((error: unknown) => {

@@ -1,4 +1,5 @@
 /** Takes the samples of one case: contenders in turn, round after round, until enough are quiet or time is out. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Case, Contender } from './case.ts';
 import { type Places, type Runner, type Sample, startContender } from './contender.ts';
 import { isQuiet, type Summary, summarize } from './statistics.ts';
@@ -21,6 +22,8 @@ export interface CaseResult {
 /** Rounds that are always run, quiet or not, and quiet samples after which a contender needs no more. */
 const LEAST_ROUNDS = 5;
 const WANTED_QUIET = 21;
+/** Thread pools spin for a while after their work (onnxruntime-web: 50 ms); the next sample waits for that. */
+const REST_MS = 60;
 
 /** Runs one case within about `budgetMs` (starting up included, except that `LEAST_ROUNDS` always run). */
 export async function measureCase(task: Case, budgetMs: number, places: Places): Promise<CaseResult> {
@@ -51,6 +54,7 @@ async function sampleInTurn(runners: readonly Runner[], deadline: number): Promi
     for (let i = 0; i < present.length; i++) {
       const runner = present[(i + round) % present.length]!;
       samples.get(runner)!.push(await runner.sample());
+      if (runner.contender.options.threads !== 1) await sleep(REST_MS);
     }
   }
   return samples;

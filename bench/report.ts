@@ -50,7 +50,7 @@ function row(result: CaseResult, outcome: Outcome): string[] {
     contender.name,
     `${digits(summary.median)} (${digits(summary.lower)}–${digits(summary.upper)})`,
     hasRatio ? `${digits(advantage(result, subject, outcome))}×` : '',
-    hasShare ? `${(100 * median(outcome) / median(roof)).toFixed(0)} %` : '',
+    hasShare ? `${((100 * median(outcome)) / median(roof)).toFixed(0)} %` : '',
     sampleNote(outcome),
     note,
   ];
@@ -61,7 +61,8 @@ export function checkGoal(result: CaseResult, { against, atLeast }: Goal): { tex
   const [subject] = result.outcomes;
   const other = against === 'roofline' ? roofline(result) : result.outcomes.find((o) => o.contender.name === against);
   const wanted = against === 'roofline' ? `${(100 * atLeast).toFixed(0)} % of the roofline` : `${atLeast}× ${against}`;
-  if (!subject || !other || !isPresent(subject) || !isPresent(other)) return { text: `${wanted}: not measured`, isMet: null };
+  if (!subject || !other || !isPresent(subject) || !isPresent(other))
+    return { text: `${wanted}: not measured`, isMet: null };
   const got = advantage(result, subject, other);
   const shown = against === 'roofline' ? `${(100 * got).toFixed(0)} %` : `${digits(got)}×`;
   return { text: `${wanted}: ${shown}`, isMet: got >= atLeast };

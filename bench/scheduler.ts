@@ -54,9 +54,10 @@ export const atProcessStart = (now: SchedulerReading): SchedulerReading => ({
 });
 
 /**
- * Share (0..1) of the time between two readings that others took. For work on one thread it is exact: all
- * time in which the busiest thread did not run, hypervisor included (run delay alone misses that). With more
- * threads some may rest by design, so it is run delay of all threads plus stolen ticks.
+ * Share (0..1) of the time between two readings that others took from `nThreads` working threads. Two upper
+ * bounds, and the smaller one counts: time in which the least busy of the working threads did not run (exact
+ * for threads that never rest, hypervisor included); and, with several threads, which may rest by design, run
+ * delay of all threads plus stolen ticks. Run delay alone would miss what the hypervisor takes.
  */
 export function disturbedShare(
   before: SchedulerReading | null,
@@ -65,13 +66,15 @@ export function disturbedShare(
 ): number | null {
   if (before === null || after === null) return null;
   const wallMs = after.atMs - before.atMs;
-  let busiestNs = 0;
+  const ran: number[] = [];
   let waitedNs = 0;
-  for (const [thread, { ranNs, waitedNs: waited }] of after.threads) {
+  for (const [thread, times] of after.threads) {
     const earlier = before.threads.get(thread);
-    busiestNs = Math.max(busiestNs, ranNs - (earlier?.ranNs ?? 0));
-    waitedNs += waited - (earlier?.waitedNs ?? 0);
+    ran.push(times.ranNs - (earlier?.ranNs ?? 0));
+    waitedNs += times.waitedNs - (earlier?.waitedNs ?? 0);
   }
-  const lostMs = nThreads === 1 ? wallMs - busiestNs / 1e6 : waitedNs / 1e6 + after.stolenMs - before.stolenMs;
+  const leastBusyNs = ran.sort((a, b) => b - a)[nThreads - 1] ?? 0;
+  const idleMs = wallMs - leastBusyNs / 1e6;
+  const lostMs = nThreads === 1 ? idleMs : Math.min(idleMs, waitedNs / 1e6 + after.stolenMs - before.stolenMs);
   return Math.min(1, Math.max(0, lostMs / wallMs));
 }

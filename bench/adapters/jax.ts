@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { importPeer, numberOption, type Options, type Workload } from '../adapter.ts';
-import { checkProduct, gemmTerms, randomMatrix } from './matrix.ts';
 import { provideBrowserWorker } from './browser-worker.ts';
+import { checkProduct, gemmTerms, randomMatrix } from './matrix.ts';
 
 /** The part of the package that is used. Arguments are consumed unless passed as `.ref`. */
 interface JaxArray {

@@ -1,6 +1,14 @@
 /** onnxruntime-web on its WebAssembly provider: MatMul in f32, and MatMulNBits with 4-bit weights. */
 import { importPeer, numberOption, type Options, type Workload } from '../adapter.ts';
-import { checkProduct, gemmTerms, gemvTerms, INT4_BLOCK, type Int4Weights, randomInt4, randomMatrix } from './matrix.ts';
+import {
+  checkProduct,
+  gemmTerms,
+  gemvTerms,
+  INT4_BLOCK,
+  type Int4Weights,
+  randomInt4,
+  randomMatrix,
+} from './matrix.ts';
 import { type OnnxTensor, onnxModel } from './onnx-model.ts';
 
 /** The part of the package that is used. */
@@ -29,10 +37,12 @@ export async function prepare(options: Options): Promise<Workload> {
 const open = (ort: Ort, model: Uint8Array): Promise<Session> =>
   ort.InferenceSession.create(model, { executionProviders: ['wasm'] });
 
-const repeat = (session: Session, feeds: Feeds): Workload['run'] => async (iterations) => {
-  for (let i = 0; i < iterations; i++) await session.run(feeds);
-  return undefined;
-};
+const repeat =
+  (session: Session, feeds: Feeds): Workload['run'] =>
+  async (iterations) => {
+    for (let i = 0; i < iterations; i++) await session.run(feeds);
+    return undefined;
+  };
 
 async function gemm(ort: Ort, size: number, about: string): Promise<Workload> {
   const matrix = (name: string): OnnxTensor => ({ name, type: 'f32', shape: [size, size] });
