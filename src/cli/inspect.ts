@@ -1,6 +1,6 @@
 /** `bitloom inspect`: what a checkpoint holds, from its header alone. */
 import { platform, type RandomAccessFile } from '#platform';
-import { openGguf, openSafetensors, type TensorFile } from '../format/index.ts';
+import { openGguf, openSafetensors, parseJson, type TensorFile } from '../format/index.ts';
 import { dtypeName } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { elementCount } from '../ir/shape.ts';
@@ -61,19 +61,12 @@ const textOrNull = (value: unknown): string | null => (typeof value === 'string'
 
 /** `config.json` in the folder of a safetensors file; empty where there is none. Throws BAD_FILE. */
 async function configBeside(path: string): Promise<Readonly<Record<string, unknown>>> {
-  const folder = path.replace(/[^/\\]*$/, '') || '.';
-  const name = platform.joinPath(folder, 'config.json');
-  let text: string;
+  const name = platform.joinPath(path.replace(/[^/\\]*$/, '') || '.', 'config.json');
   try {
-    text = await platform.readText(name);
+    return parseJson({ name }, new TextEncoder().encode(await platform.readText(name)), 'config.json');
   } catch (error) {
     if (error instanceof BitloomError && error.code === 'MISSING_FILE') return {};
     throw error;
-  }
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch (cause) {
-    throw new BitloomError('BAD_FILE', `${name} is not valid JSON.`, { name }, { cause });
   }
 }
 
