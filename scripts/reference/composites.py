@@ -39,9 +39,10 @@ def activation_cases(cases):
 
 
 def rotated(x, positions, frequencies, style):
-    """Pairs as complex numbers, turned by multiplication with e^(i * position * frequency)."""
+    """Pairs as complex numbers, turned by multiplication with e^(i * angle); angles are f32, as models have them."""
     n = len(frequencies)
-    turn = np.exp(1j * positions[:, None, None] * np.array(frequencies))
+    angles = positions[:, None, None].astype(np.float32) * np.array(frequencies, np.float32)
+    turn = np.exp(1j * angles.astype(np.float64))
     out = x.copy()
     first, second = (np.s_[..., :n], np.s_[..., n : 2 * n]) if style == "half" else (np.s_[..., 0 : 2 * n : 2], np.s_[..., 1 : 2 * n : 2])
     pairs = (x[first] + 1j * x[second]) * turn

@@ -103,8 +103,7 @@ SCATTER = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minim
 
 def scatter_cases(cases):
     indices = Tensor("i32", [1, 3, 1, -1, 0])
-    inside = [0, 2, 4]  # entries of indices that are within an axis of size 3: 1, 1, 0
-    inside = [i for i, at in enumerate([1, 3, 1, -1, 0]) if 0 <= at < 3]
+    inside = [i for i, at in enumerate(indices.values) if 0 <= at < 3]
     for dtype in ("f32", "i32", "u8"):
         for axis in (0, 1):
             x = sequence(dtype, [3, 2] if axis == 0 else [2, 3], seed=4)

@@ -36,9 +36,9 @@ export function makeElements(type: TensorType): Elements {
 
 /** Rounds f32 elements to the nearest value of a 16-bit float type in place; other types stay. */
 export function roundElements(dtype: TensorType['dtype'], elements: Elements): Elements {
-  if (dtype === 'f16') for (let i = 0; i < elements.length; i++) elements[i] = f16ToNumber(numberToF16(elements[i]!));
-  if (dtype === 'bf16')
-    for (let i = 0; i < elements.length; i++) elements[i] = bf16ToNumber(numberToBf16(elements[i]!));
+  const n = elements.length;
+  if (dtype === 'f16') for (let i = 0; i < n; i++) elements[i] = f16ToNumber(numberToF16(elements[i]!));
+  if (dtype === 'bf16') for (let i = 0; i < n; i++) elements[i] = bf16ToNumber(numberToBf16(elements[i]!));
   return elements;
 }
 
@@ -47,6 +47,12 @@ function decodeWords(words: Uint16Array, decode: (bits: number) => number): Floa
   const elements = new Float32Array(words.length);
   for (let i = 0; i < words.length; i++) elements[i] = decode(words[i]!);
   return elements;
+}
+
+function encodeWords(elements: Elements, encode: (value: number) => number): Uint16Array {
+  const words = new Uint16Array(elements.length);
+  for (let i = 0; i < elements.length; i++) words[i] = encode(elements[i]!);
+  return words;
 }
 
 /** Decodes a host tensor. The result may share memory with its bytes; callers must not write to it. */
@@ -77,12 +83,8 @@ export function elementsOf({ type, bytes }: HostTensor): Elements {
 
 /** Bytes of decoded elements. May share memory with them. f16 and bf16 round to nearest even. */
 export function bytesOf(dtype: TensorType['dtype'], elements: Elements): Uint8Array {
-  const bits =
-    dtype === 'f16'
-      ? Uint16Array.from(elements, numberToF16)
-      : dtype === 'bf16'
-        ? Uint16Array.from(elements, numberToBf16)
-        : elements;
+  const isNarrow = dtype === 'f16' || dtype === 'bf16';
+  const bits = isNarrow ? encodeWords(elements, dtype === 'f16' ? numberToF16 : numberToBf16) : elements;
   return new Uint8Array(bits.buffer as ArrayBuffer, bits.byteOffset, bits.byteLength);
 }
 

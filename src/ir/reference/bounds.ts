@@ -55,7 +55,7 @@ export const BOUNDS: Readonly<Record<string, Bound>> = {
   silu: layer,
   swiglu: layer,
   gelu: layer,
-  rope: { kind: 'relative', error: 1e-4 }, // angles of position 1000 are rounded to f32 before the sine
+  rope: layer,
   attention: layer,
 };
 
