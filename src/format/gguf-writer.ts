@@ -102,8 +102,7 @@ class HeaderBytes {
 }
 
 function listType(list: MetadataList, key: string): MetadataType {
-  for (const [name, constructor] of Object.entries(NUMBER_ARRAYS))
-    if (list instanceof constructor) return name as MetadataType;
+  for (const [name, Numbers] of Object.entries(NUMBER_ARRAYS)) if (list instanceof Numbers) return name as MetadataType;
   const types = new Set(
     Array.from(list as readonly unknown[], (v) => (Array.isArray(v) || ArrayBuffer.isView(v) ? 'array' : typeof v)),
   );

@@ -39,7 +39,7 @@ export async function openGguf(source: ByteSource, signal?: AbortSignal): Promis
       return parseHeader(new GgufCursor(bytes, source), source);
     } catch (error) {
       // The header may go on behind the window; nearly all fit into the first one.
-      const needed = error instanceof BitloomError ? error.details['neededBytes'] : undefined;
+      const needed = error instanceof BitloomError ? error.details.neededBytes : undefined;
       if (typeof needed !== 'number' || window === most) throw error;
       window = Math.min(most, Math.max(needed, window * 4));
     }

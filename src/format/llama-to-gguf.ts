@@ -68,10 +68,10 @@ function ropeScalingContent(
   config: JsonRecord,
   headDim: number,
 ): { metadata: [string, MetadataInput][]; tensors: TensorSource[] } {
-  const scaling = isRecord(config['rope_scaling']) ? config['rope_scaling'] : { rope_type: 'default' };
-  const kind = scaling['rope_type'] ?? scaling['type'];
+  const scaling = isRecord(config.rope_scaling) ? config.rope_scaling : { rope_type: 'default' };
+  const kind = scaling.rope_type ?? scaling.type;
   if (kind === 'default') return { metadata: [], tensors: [] };
-  const factor = Number(scaling['factor']);
+  const factor = Number(scaling.factor);
   if (kind === 'linear') {
     return {
       metadata: [
@@ -89,11 +89,11 @@ function ropeScalingContent(
   const llama3: RopeScaling = {
     kind,
     factor,
-    lowFrequencyFactor: Number(scaling['low_freq_factor']),
-    highFrequencyFactor: Number(scaling['high_freq_factor']),
-    originalContext: Number(scaling['original_max_position_embeddings']),
+    lowFrequencyFactor: Number(scaling.low_freq_factor),
+    highFrequencyFactor: Number(scaling.high_freq_factor),
+    originalContext: Number(scaling.original_max_position_embeddings),
   };
-  const theta = Number(config['rope_theta'] ?? 10000);
+  const theta = Number(config.rope_theta ?? 10000);
   const scaled = ropeFrequencies(headDim, theta, llama3);
   const factors = Float32Array.from(ropeFrequencies(headDim, theta), (frequency, i) => frequency / scaled[i]!);
   return {

@@ -2,8 +2,7 @@
  * Reads and writes safetensors files: eight bytes of header length, a JSON header, then the tensors without holes.
  * Source: the safetensors format description (huggingface/safetensors, "Format").
  */
-import type { DType } from '../ir/dtype.ts';
-import { DTYPE_BYTES, dtypeName, isPacked } from '../ir/dtype.ts';
+import { DTYPE_BYTES, type DType, dtypeName, type ElementType, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { type ByteSource, badFile, readExactly } from './byte-source.ts';
 import { isRecord, type JsonRecord, parseJson } from './json.ts';
@@ -125,8 +124,7 @@ export async function* safetensorsPieces(
   const header: [string, unknown][] = metadata.size === 0 ? [] : [['__metadata__', Object.fromEntries(metadata)]];
   let at = 0;
   ordered.forEach(({ name, element, shape }, i) => {
-    const dtype = Object.keys(DTYPES).find((key) => DTYPES[key] === element);
-    header.push([name, { dtype, shape, data_offsets: [at, at + sizes[i]!] }]);
+    header.push([name, { dtype: dtypeOf(name, element), shape, data_offsets: [at, at + sizes[i]!] }]);
     at += sizes[i]!;
   });
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
@@ -137,8 +135,11 @@ export async function* safetensorsPieces(
   for (const [i, tensor] of ordered.entries()) yield* tensorPieces(tensor, sizes[i]!);
 }
 
-function elementBytes({ name, element }: TensorSource): number {
-  if (!isPacked(element)) return DTYPE_BYTES[element];
+const elementBytes = ({ element }: TensorSource): number => (isPacked(element) ? 0 : DTYPE_BYTES[element]);
+
+function dtypeOf(name: string, element: ElementType): string {
+  const dtype = Object.keys(DTYPES).find((key) => DTYPES[key] === element);
+  if (dtype !== undefined) return dtype;
   throw new BitloomError(
     'UNSUPPORTED_DTYPE',
     `safetensors has no type for "${name}" ${dtypeName(element)}; write a GGUF file instead`,
