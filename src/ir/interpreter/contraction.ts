@@ -24,7 +24,7 @@ type MatMul = (
 const floatMatMul: MatMul = ({ M, N, K }, out, o, lhs, l, rhs, r) => {
   for (let n = 0; n < N; n += COLUMNS) {
     const r0 = r + n * K;
-    // Past the last column, the first of the four is computed again and stored over with the same value.
+    // Past the last column the first of the four is computed again and not stored.
     const [r1, r2, r3] = [1, 2, 3].map((i) => (n + i < N ? r0 + i * K : r0)) as [number, number, number];
     for (let m = 0; m < M; m++) {
       const row = l + m * K;
