@@ -126,7 +126,7 @@ export function binary(op: BinaryOp, left: Operand, right: Operand): Expr {
   if (SHIFTS.has(op)) {
     const a = typeof left === 'number' ? i32(left) : left;
     const b = typeof right === 'number' ? i32(right) : right;
-    return fold({ kind: 'binary', op, a, b, type: a.type });
+    return b.kind === 'const' && b.value === 0 ? a : fold({ kind: 'binary', op, a, b, type: a.type });
   }
   const [a, b] = unify(left, right);
   if (a.type.element !== b.type.element) {

@@ -1,0 +1,82 @@
+/**
+ * `dot_general` of floats whose batch, free and contracted axes each lie at one stride, as in a matrix product with
+ * either operand transposed and one batch axis. Runs through the blocked product of gemm.ts.
+ */
+import { rowMajorStrides, type Shape, type TensorType } from '../../ir/shape.ts';
+import { type FloatType, isFloatType } from '../decode.ts';
+import type { BufferParam } from '../expression.ts';
+import { KernelBuilder } from '../language.ts';
+import type { KernelRequest, KernelTemplate } from '../template.ts';
+import { emitGemm, type GemmProblem, type GemmSchedule, gemmSchedules } from './gemm.ts';
+import { kernelName } from './naming.ts';
+import type { MatrixSource } from './panel-source.ts';
+import { Results, writesFloats } from './results.ts';
+
+/** Several axes that lie as one: their joint size and the stride of the last. */
+interface Joined {
+  readonly size: number;
+  readonly stride: number;
+}
+
+/** Axes in order as one axis, or null where their strides do not nest. Axes of size 1 do not matter. */
+function joinAxes(shape: Shape, axes: readonly number[]): Joined | null {
+  const strides = rowMajorStrides(shape);
+  const real = axes.filter((axis) => shape[axis] !== 1);
+  for (let i = 0; i + 1 < real.length; i++) {
+    const [outer, inner] = [real[i]!, real[i + 1]!];
+    if (strides[outer] !== strides[inner]! * shape[inner]!) return null;
+  }
+  const last = real.at(-1);
+  return { size: real.reduce((n, axis) => n * shape[axis]!, 1), stride: last === undefined ? 1 : strides[last]! };
+}
+
+interface Side {
+  readonly batch: Joined;
+  readonly free: Joined;
+  readonly contract: Joined;
+}
+
+function sideOf({ shape }: TensorType, batchAxes: readonly number[], contractAxes: readonly number[]): Side | null {
+  const freeAxes = shape.map((_, axis) => axis).filter((axis) => !batchAxes.includes(axis) && !contractAxes.includes(axis));
+  const [batch, free, contract] = [batchAxes, freeAxes, contractAxes].map((axes) => joinAxes(shape, axes));
+  return batch && free && contract ? { batch, free, contract } : null;
+}
+
+function sidesOf({ inputs: [lhs, rhs], attrs }: KernelRequest): [Side, Side] | null {
+  const axes = (key: string): readonly number[] => attrs[key] as readonly number[];
+  const a = sideOf(lhs!, axes('lhsBatch'), axes('lhsContract'));
+  const b = sideOf(rhs!, axes('rhsBatch'), axes('rhsContract'));
+  return a && b ? [a, b] : null;
+}
+
+const sourceOf = (buffer: BufferParam, dtype: FloatType, { batch, free, contract }: Side): MatrixSource => ({
+  buffer, dtype, rows: free.size, depth: contract.size, rowStride: free.stride, depthStride: contract.stride, batchStride: batch.stride,
+});
+
+/** A column as the one row of the other operand's product, so that no panel is padded. */
+const isColumn = ({ output, epilogue }: KernelRequest, b: Side): boolean =>
+  b.free.size === 1 && (output.shape.length === 1 || epilogue === undefined);
+
+function problemOf(request: KernelRequest, lhs: BufferParam, rhs: BufferParam): GemmProblem {
+  const [a, b] = sidesOf(request)!;
+  const [left, right] = [sourceOf(lhs, request.inputs[0]!.dtype as FloatType, a), sourceOf(rhs, request.inputs[1]!.dtype as FloatType, b)];
+  const [rows, columns] = isColumn(request, b) ? [right, left] : [left, right];
+  return { batch: a.batch.size, m: rows.rows, n: columns.rows, depth: a.contract.size, a: rows, b: columns };
+}
+
+export const dotGeneral: KernelTemplate = {
+  op: 'dot_general',
+  name: 'dot_general',
+  supports: (request) =>
+    request.inputs.every((t) => isFloatType(t.dtype)) && request.output.dtype === 'f32' && writesFloats(request) && sidesOf(request) !== null,
+  schedules(request) {
+    const unused: BufferParam = { name: '', access: 'read', index: 0 };
+    return gemmSchedules(problemOf(request, unused, unused), request.machine);
+  },
+  build(request, schedule) {
+    const k = new KernelBuilder(kernelName('dot_general', request, schedule), request.machine.lanes);
+    const problem = problemOf(request, k.buffer('lhs', 'read'), k.buffer('rhs', 'read'));
+    emitGemm(k, problem, schedule as GemmSchedule, new Results(k, request, 'readwrite'));
+    return k.finish();
+  },
+};

@@ -1,0 +1,248 @@
+/**
+ * Matrix product C[m, n] = sum over k of A[m, k] * B[n, k], for operands of any strides and types.
+ *
+ * Tiling (Goto & van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008; Van Zee & van de Geijn,
+ * BLIS, 2015): each work item owns nc columns of C. It packs kc x nc of B into panels [k][nr] that fit half of
+ * L2, then passes over the rows of A, mr at a time (mr x kc fits half of L1 and serves all panels). The
+ * micro-kernel holds mr x nr of C in registers: mr * nr / lanes accumulators, nr / lanes vectors of B and one
+ * repeated element of A are at most 15 registers (engines keep one of 16 for themselves), hence 6 x 8 at 4 lanes.
+ * A is read in place where it is f32 and dense along k, else packed as panels [k][mr], mr rows at a time.
+ */
+import {
+  add, binary, type BufferParam, constant, divU, type Expr, F32, fma, i32, min, mul, remU, splat, sub, vectorType,
+} from '../expression.ts';
+import type { KernelBuilder, Variable } from '../language.ts';
+import type { Machine } from '../machine.ts';
+import type { Schedule } from '../template.ts';
+import { type DepthRange, type MatrixSource, packPanel } from './panel-source.ts';
+import type { Results } from './results.ts';
+import { forTiles } from './tiles.ts';
+
+/** Block sizes of one product: register tile mr x nr, kc of the depth at a time, nc columns and mc rows per work item. */
+export interface GemmSchedule extends Schedule {
+  readonly mr: number;
+  readonly nr: number;
+  readonly kc: number;
+  readonly nc: number;
+  readonly mc: number;
+}
+
+export interface GemmSizes {
+  readonly batch: number;
+  readonly m: number;
+  readonly n: number;
+  readonly depth: number;
+}
+
+export interface GemmProblem extends GemmSizes {
+  /** [m, depth] and [n, depth]. */
+  readonly a: MatrixSource;
+  readonly b: MatrixSource;
+}
+
+const UNROLL = 4;
+
+/** Emits the whole product. `results` has batch * m rows of n columns. */
+export function emitGemm(k: KernelBuilder, problem: GemmProblem, schedule: GemmSchedule, results: Results): void {
+  const { batch, m, n } = problem;
+  if (batch * m * n === 0) return;
+  const columnBlocks = Math.ceil(n / schedule.nc);
+  const rowBlocks = Math.ceil(m / schedule.mc);
+  const gemm = new Gemm(k, problem, schedule, results);
+  k.parallelLoop(batch * columnBlocks * rowBlocks, 1, (item) => {
+    const rowBlock = k.let(remU(item, rowBlocks));
+    const columnBlock = k.let(remU(divU(item, rowBlocks), columnBlocks));
+    gemm.block(k.let(divU(item, rowBlocks * columnBlocks)), rowBlock, columnBlock);
+  });
+}
+
+/** Emits the parts of one product; holds what they share. */
+class Gemm {
+  readonly #k: KernelBuilder;
+  readonly #problem: GemmProblem;
+  readonly #schedule: GemmSchedule;
+  readonly #results: Results;
+  readonly #bPanels: { buffer: BufferParam; byteOffset: number };
+  readonly #aPanel: { buffer: BufferParam; byteOffset: number } | null;
+
+  constructor(k: KernelBuilder, problem: GemmProblem, schedule: GemmSchedule, results: Results) {
+    this.#k = k;
+    this.#problem = problem;
+    this.#schedule = schedule;
+    this.#results = results;
+    const { kc, nc, mr, nr } = schedule;
+    this.#bPanels = k.threadScratch(4 * kc * Math.ceil(nc / nr) * nr);
+    const readsInPlace = problem.a.dtype === 'f32' && problem.a.depthStride === 1;
+    this.#aPanel = readsInPlace ? null : k.threadScratch(4 * kc * roundUp(mr, k.lanes));
+  }
+
+  /** Rows rowBlock * mc .. and columns columnBlock * nc .. of one batch entry, over the whole depth. */
+  block(batch: Expr, rowBlock: Expr, columnBlock: Expr): void {
+    const [k, { m, n, depth }, { mc, nc, kc }] = [this.#k, this.#problem, this.#schedule];
+    const [firstRow, firstColumn] = [k.let(mul(rowBlock, mc)), k.let(mul(columnBlock, nc))];
+    const lastRow = k.let(min(add(firstRow, mc), i32(m)));
+    const lastColumn = k.let(min(add(firstColumn, nc), i32(n)));
+    const slice = (range: DepthRange, isFirst: boolean, isLast: boolean): void => {
+      this.#packColumns(batch, firstColumn, lastColumn, range);
+      const pass = { batch, firstColumn, lastColumn, range, isFirst, isLast };
+      this.#rowTiles(pass, firstRow, lastRow);
+    };
+    const slices = Math.max(1, Math.ceil(depth / kc));
+    if (slices === 1) return slice({ start: i32(0), end: i32(depth) }, true, true);
+    slice({ start: i32(0), end: i32(kc) }, true, false);
+    if (slices > 2) k.loop(kc, (slices - 1) * kc, kc, (start) => slice({ start, end: add(start, kc) }, false, false));
+    slice({ start: i32((slices - 1) * kc), end: i32(depth) }, false, true);
+  }
+
+  #packColumns(batch: Expr, firstColumn: Expr, lastColumn: Expr, range: DepthRange): void {
+    const [k, { b, n }, { nr, kc }] = [this.#k, this.#problem, this.#schedule];
+    const { buffer, byteOffset } = this.#bPanels;
+    const offset = k.let(mul(batch, b.batchStride));
+    const pack = (column: Expr, valid: number): void => {
+      const panel = k.let(add(mul(sub(column, firstColumn), 4 * kc), byteOffset));
+      packPanel(k, b, offset, column, valid, range, { buffer, byteOffset: panel, width: nr });
+    };
+    forTiles(k, firstColumn, lastColumn, nr, n, pack);
+  }
+
+  #rowTiles(pass: Pass, firstRow: Expr, lastRow: Expr): void {
+    const [k, { a, m }, { mr }] = [this.#k, this.#problem, this.#schedule];
+    const offset = k.let(mul(pass.batch, a.batchStride));
+    forTiles(k, firstRow, lastRow, mr, m, (row, valid) => {
+      if (this.#aPanel) {
+        const width = roundUp(mr, k.lanes);
+        const { buffer, byteOffset } = this.#aPanel;
+        packPanel(k, a, offset, row, valid, pass.range, { buffer, byteOffset: i32(byteOffset), width });
+        this.#columnTiles(pass, row, valid, { buffer, start: i32(byteOffset), rowBytes: 4, depthBytes: 4 * width });
+      } else {
+        const start = k.let(mul(add(add(offset, mul(row, a.rowStride)), pass.range.start), 4));
+        this.#columnTiles(pass, row, valid, { buffer: a.buffer, start, rowBytes: 4 * a.rowStride, depthBytes: 4 });
+      }
+    });
+  }
+
+  #columnTiles(pass: Pass, row: Expr, rows: number, a: RowPanel): void {
+    const [k, { m, n }, { nr, kc }] = [this.#k, this.#problem, this.#schedule];
+    const rowStart = k.let(mul(add(mul(pass.batch, m), row), n));
+    forTiles(k, pass.firstColumn, pass.lastColumn, nr, n, (column, valid) => {
+      const panel = k.let(add(mul(sub(column, pass.firstColumn), 4 * kc), this.#bPanels.byteOffset));
+      const sums = this.#startSums(pass, rowStart, column, rows, valid);
+      this.#multiply(a, panel, pass.range, sums);
+      this.#finishSums(pass, rowStart, column, valid, sums);
+    });
+  }
+
+  /** Accumulators [rows][nr / lanes]: zero, or the partial sums of earlier slices. */
+  #startSums(pass: Pass, rowStart: Expr, column: Expr, rows: number, valid: number): Variable[][] {
+    const [k, { n }, { nr }] = [this.#k, this.#problem, this.#schedule];
+    const type = vectorType('f32', k.lanes);
+    const partial = (row: number, j: number): Expr => {
+      if (pass.isFirst || j >= valid) return constant(type, 0);
+      const at = mul(add(add(rowStart, row * n), add(column, j)), 4);
+      if (j + k.lanes <= valid) return k.load(this.#results.output, 'f32', at, k.lanes);
+      return this.#raggedLoad(at, valid - j);
+    };
+    return Array.from({ length: rows }, (_, row) =>
+      Array.from({ length: nr / k.lanes }, (_, v) => k.variable(partial(row, v * k.lanes))),
+    );
+  }
+
+  /** A vector of which only the first `count` lanes are in bounds: built by shifting elements in from the back. */
+  #raggedLoad(at: Expr, count: number): Expr {
+    const k = this.#k;
+    let vector = constant(vectorType('f32', k.lanes), 0);
+    for (let lane = count - 1; lane >= 0; lane--) {
+      const element = splat(k.load(this.#results.output, 'f32', add(at, 4 * lane)), k.lanes);
+      const pattern = Array.from({ length: k.lanes }, (_, i) => (i === 0 ? 0 : k.lanes + i - 1));
+      vector = k.let({ kind: 'shuffle', type: vector.type, a: element, b: vector, pattern });
+    }
+    return vector;
+  }
+
+  #finishSums(pass: Pass, rowStart: Expr, column: Expr, valid: number, sums: Variable[][]): void {
+    const [k, { n }] = [this.#k, this.#problem];
+    sums.forEach((vectors, row) =>
+      vectors.forEach((sum, v) => {
+        const count = Math.min(k.lanes, valid - v * k.lanes);
+        if (count <= 0) return;
+        const start = add(rowStart, row * n);
+        const at = add(column, v * k.lanes);
+        if (pass.isLast) this.#results.storeFirst(start, at, sum, count);
+        else storePartial(k, this.#results.output, add(start, at), sum, count);
+      }),
+    );
+  }
+
+  /** The micro-kernel: sums += A tile * B panel over a range of depth. */
+  #multiply(a: RowPanel, panel: Expr, range: DepthRange, sums: Variable[][]): void {
+    const [k, { nr }] = [this.#k, this.#schedule];
+    const b = k.variable(panel);
+    const step = (at: Expr, u: number): void => {
+      const vectors = sums[0]!.map((_, v) => k.let(k.load(this.#bPanels.buffer, 'f32', add(b, 4 * (u * nr + v * k.lanes)), k.lanes)));
+      sums.forEach((row, i) => {
+        const element = k.let(splat(k.load(a.buffer, 'f32', add(at, u * a.depthBytes + i * a.rowBytes)), k.lanes));
+        row.forEach((sum, v) => k.set(sum, fma(element, vectors[v]!, sum)));
+      });
+    };
+    const depth = k.let(sub(range.end, range.start));
+    const whole = k.let(binary('and', depth, -UNROLL));
+    const middle = k.let(add(a.start, mul(whole, a.depthBytes)));
+    k.loop(a.start, middle, UNROLL * a.depthBytes, (at) => {
+      for (let u = 0; u < UNROLL; u++) step(at, u);
+      k.set(b, add(b, 4 * nr * UNROLL));
+    });
+    if (depth.kind === 'const' && depth.value % UNROLL === 0) return;
+    k.loop(middle, add(a.start, mul(depth, a.depthBytes)), a.depthBytes, (at) => {
+      step(at, 0);
+      k.set(b, add(b, 4 * nr));
+    });
+  }
+}
+
+/** One pass over the rows of A with the packed columns of B. */
+interface Pass {
+  readonly batch: Expr;
+  readonly firstColumn: Expr;
+  readonly lastColumn: Expr;
+  readonly range: DepthRange;
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+}
+
+/** mr rows of A over a range of depth: in place or packed. */
+interface RowPanel {
+  readonly buffer: BufferParam;
+  readonly start: Expr;
+  readonly rowBytes: number;
+  readonly depthBytes: number;
+}
+
+function storePartial(k: KernelBuilder, output: BufferParam, index: Expr, sum: Expr, count: number): void {
+  if (count === k.lanes) return k.storeAt(output, 'f32', index, sum);
+  for (let lane = 0; lane < count; lane++) {
+    k.storeAt(output, 'f32', add(index, lane), { kind: 'extract', type: F32, a: sum, lane });
+  }
+}
+
+const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
+
+/** Candidates for a product: register tiles that fill the registers, kc and nc by the caches, best first. */
+export function gemmSchedules({ batch, m, n, depth }: GemmSizes, machine: Machine): GemmSchedule[] {
+  const { lanes, vectorRegisters, l1Bytes, l2Bytes, threads } = machine;
+  const candidates: GemmSchedule[] = [];
+  for (const columns of [2, 3, 1]) {
+    const mr = Math.max(1, Math.min(Math.floor((vectorRegisters - 2 - columns) / columns), m, 12));
+    const nr = columns * lanes;
+    for (const share of [4, 2, 8]) {
+      const kc = Math.min(roundUp(depth, UNROLL), roundUp(Math.floor(l1Bytes / share / (4 * nr)), 128));
+      const most = Math.max(nr, Math.floor(l2Bytes / 2 / (4 * kc * nr)) * nr);
+      // As many items as keep all threads busy to within an eighth, but not more.
+      const items = Math.max(Math.ceil(n / most), Math.ceil((threads === 1 ? 1 : 4 * threads) / batch));
+      const nc = Math.min(most, roundUp(Math.ceil(n / items), nr));
+      const rowItems = Math.ceil((threads === 1 ? 1 : 2 * threads) / (batch * Math.ceil(n / nc)));
+      const mc = Math.max(mr, roundUp(Math.ceil(m / rowItems), mr));
+      candidates.push({ mr, nr, kc, nc, mc });
+    }
+  }
+  return candidates;
+}

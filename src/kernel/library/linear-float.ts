@@ -1,0 +1,55 @@
+/**
+ * `linear` with float weights: x [..., K] by w [N, K], each f32, f16 or bf16. Few tokens run as dot products of
+ * rows (row-dots.ts), many as a blocked product (gemm.ts); 16-bit weights widen in registers or while packing.
+ */
+import { elementCount } from '../../ir/shape.ts';
+import { type FloatType, isFloatType } from '../decode.ts';
+import { KernelBuilder } from '../language.ts';
+import type { Machine } from '../machine.ts';
+import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
+import { emitGemm, type GemmSchedule, gemmSchedules } from './gemm.ts';
+import { kernelName } from './naming.ts';
+import { denseSource } from './panel-source.ts';
+import { Results, writesFloats } from './results.ts';
+import { emitRowDots, type RowDotSchedule } from './row-dots.ts';
+
+/** Tokens up to which reading the weights in place beats packing them. */
+const FEW_TOKENS = 16;
+
+/** Sizes of x [..., depth] by w [n, depth]. */
+export function linearSizes({ inputs: [x, w] }: KernelRequest): { m: number; n: number; depth: number } {
+  return { m: elementCount(x!.shape.slice(0, -1)), n: w!.shape[0]!, depth: w!.shape[1]! };
+}
+
+function rowDotSchedules(m: number, { vectorRegisters }: Machine): RowDotSchedule[] {
+  const shapes = m === 1 ? [[1, 4, 2], [1, 8, 1], [1, 4, 1], [1, 2, 4]] : m === 2 ? [[2, 4, 1], [2, 2, 2]] : [[3, 3, 1], [4, 2, 1], [2, 4, 1]];
+  const fitting = shapes.filter(([tokens, rows, split]) => tokens! * rows! * split! + tokens! + 2 <= vectorRegisters);
+  return fitting.flatMap(([tokens, rows, split]) => [4, 2].map((unroll) => ({ tokens: tokens!, rows: rows!, split: split!, unroll })));
+}
+
+const isRowDots = (schedule: Schedule): schedule is RowDotSchedule => 'tokens' in schedule;
+
+export const linearFloat: KernelTemplate = {
+  op: 'linear',
+  name: 'linear',
+  supports: (request) => request.inputs.every((t) => isFloatType(t.dtype)) && request.output.dtype === 'f32' && writesFloats(request),
+  schedules(request) {
+    const { m, n, depth } = linearSizes(request);
+    const dots = rowDotSchedules(m, request.machine);
+    const blocked = gemmSchedules({ batch: 1, m, n, depth }, request.machine);
+    return m <= FEW_TOKENS ? [...dots, ...blocked] : [...blocked, ...dots];
+  },
+  build(request, schedule) {
+    const { m, n, depth } = linearSizes(request);
+    const k = new KernelBuilder(kernelName('linear', request, schedule), request.machine.lanes);
+    const [x, w] = [k.buffer('x', 'read'), k.buffer('w', 'read')];
+    const [xType, wType] = request.inputs.map((t) => t.dtype as FloatType) as [FloatType, FloatType];
+    if (isRowDots(schedule)) {
+      emitRowDots(k, { m, n, depth, x: { buffer: x, dtype: xType }, w: { buffer: w, dtype: wType } }, schedule, new Results(k, request));
+      return k.finish();
+    }
+    const [a, b] = [denseSource(x, xType, m, depth), denseSource(w, wType, n, depth)];
+    emitGemm(k, { batch: 1, m, n, depth, a, b }, schedule as GemmSchedule, new Results(k, request, 'readwrite'));
+    return k.finish();
+  },
+};

@@ -1,0 +1,138 @@
+/**
+ * Matrices that products read, as logical [rows, depth] f32, whatever their element type and strides;
+ * and the packing of some of their rows into a panel [depth][width] f32, zero-padded to the width.
+ */
+import { type ElementType, isPacked } from '../../ir/dtype.ts';
+import { BitloomError } from '../../ir/error.ts';
+import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, packedRow, subBlockValues } from '../decode.ts';
+import { add, binary, type BufferParam, constant, divU, type Expr, F32, i32, mul, type Operand, remU, sub, vectorType } from '../expression.ts';
+import type { KernelBuilder } from '../language.ts';
+import { transpose4 } from './transpose.ts';
+
+/** One matrix operand. Strides count elements and are of no meaning for packed types, whose rows are dense. */
+export interface MatrixSource {
+  readonly buffer: BufferParam;
+  readonly dtype: FloatType | NumberFormat;
+  readonly rows: number;
+  readonly depth: number;
+  readonly rowStride: number;
+  readonly depthStride: number;
+  readonly batchStride: number;
+}
+
+/** A dense row-major [rows, depth] operand of any type that kernels read. */
+export function denseSource(buffer: BufferParam, dtype: ElementType, rows: number, depth: number): MatrixSource {
+  if (!isFloatType(dtype) && !isNumberFormat(dtype)) {
+    const name = isPacked(dtype) ? dtype.name : dtype;
+    throw new BitloomError('UNSUPPORTED_DTYPE', `no kernel reads ${name} as numbers`, { dtype: name });
+  }
+  return { buffer, dtype, rows, depth, rowStride: depth, depthStride: 1, batchStride: rows * depth };
+}
+
+export const isReadable = (dtype: ElementType): boolean => isFloatType(dtype) || isNumberFormat(dtype);
+
+/** A range of depth being packed: from `start` to `end`, `start` a multiple of 128. */
+export interface DepthRange {
+  readonly start: Expr;
+  readonly end: Expr;
+}
+
+/** Where a panel goes: [depth][width] f32 from `byteOffset` on. */
+export interface PanelTarget {
+  readonly buffer: BufferParam;
+  readonly byteOffset: Expr;
+  readonly width: number;
+}
+
+/**
+ * Packs rows row .. row + width - 1 over a range of depth. `validRows` of them exist; the others become zeros.
+ * `batchOffset` counts elements.
+ */
+export function packPanel(
+  k: KernelBuilder, source: MatrixSource, batchOffset: Expr, row: Expr, validRows: number, range: DepthRange, target: PanelTarget,
+): void {
+  const { dtype } = source;
+  if (!isFloatType(dtype)) return packBlocks(k, source, dtype, row, validRows, range, target);
+  const bytes = FLOAT_BYTES[dtype];
+  const start = k.let(mul(add(add(batchOffset, mul(row, source.rowStride)), mul(range.start, source.depthStride)), bytes));
+  const load = (at: Expr, r: number, depth: number, lanes = 1): Expr =>
+    loadFloat(k, dtype, source.buffer, add(at, bytes * (r * source.rowStride + depth * source.depthStride)), lanes);
+  const store = (to: Expr, depth: number, r: number, value: Expr): void =>
+    k.store(target.buffer, 'f32', add(to, 4 * (depth * target.width + r)), value);
+  const walk = (depths: number, count: Expr, body: (from: Expr, to: Expr) => void): void =>
+    walkDepth(k, { from: start, to: target.byteOffset, fromStep: bytes * source.depthStride, toStep: 4 * target.width, depths, count }, body);
+  const depth = k.let(sub(range.end, range.start));
+  if (source.depthStride === 1 && k.lanes === 4) {
+    const quads = k.let(binary('and', depth, -4));
+    const zero = constant(vectorType('f32', 4), 0);
+    walk(4, quads, (from, to) => {
+      for (let r = 0; r < target.width; r += 4) {
+        const rows = [0, 1, 2, 3].map((i) => (r + i < validRows ? k.let(load(from, r + i, 0, 4)) : zero));
+        transpose4(k, rows as [Expr, Expr, Expr, Expr]).forEach((column, d) => store(to, d, r, column));
+      }
+    });
+    if (source.depth % 4 === 0) return;
+    const done = { from: add(start, mul(quads, bytes)), to: add(target.byteOffset, mul(quads, 4 * target.width)) };
+    const rest = k.let(sub(depth, quads));
+    walkDepth(k, { ...done, fromStep: bytes, toStep: 4 * target.width, depths: 1, count: rest }, (from, to) => {
+      for (let r = 0; r < target.width; r++) store(to, 0, r, r < validRows ? load(from, r, 0) : constant(F32, 0));
+    });
+    return;
+  }
+  walk(1, depth, (from, to) => {
+    let r = 0;
+    if (source.rowStride === 1) for (; r + k.lanes <= validRows; r += k.lanes) store(to, 0, r, load(from, r, 0, k.lanes));
+    for (; r < target.width; r++) store(to, 0, r, r < validRows ? load(from, r, 0) : constant(F32, 0));
+  });
+}
+
+/** A walk of two pointers over `count` depths, `depths` at a time. */
+interface DepthWalk {
+  readonly from: Expr;
+  readonly to: Expr;
+  readonly fromStep: number;
+  readonly toStep: number;
+  readonly depths: number;
+  readonly count: Expr;
+}
+
+function walkDepth(k: KernelBuilder, walk: DepthWalk, body: (from: Expr, to: Expr) => void): void {
+  const from = k.variable(walk.from);
+  const first = k.let(walk.to);
+  k.loop(first, add(first, mul(walk.count, walk.toStep)), walk.toStep * walk.depths, (to) => {
+    body(from, to);
+    k.set(from, add(from, walk.fromStep * walk.depths));
+  });
+}
+
+/** Number formats: whole sub-blocks of 32, decoded row by row in vectors along the depth. */
+function packBlocks(
+  k: KernelBuilder, source: MatrixSource, format: NumberFormat, row: Expr, validRows: number, range: DepthRange, target: PanelTarget,
+): void {
+  const subBlocks = format.blockSize / SUB_BLOCK;
+  const rows = Array.from({ length: validRows }, (_, r) => packedRow(k, format, k.let(add(row, r)), source.depth));
+  const to = k.variable(target.byteOffset);
+  k.loop(range.start, range.end, SUB_BLOCK, (depth) => {
+    const blockOffset = k.let(mul(divU(depth, format.blockSize), panelBlockBytes(format)));
+    const subBlock: Operand = subBlocks === 1 ? i32(0) : k.let(remU(divU(depth, SUB_BLOCK), subBlocks));
+    rows.forEach(({ base, lane }, r) => {
+      const block = k.let(add(base, blockOffset));
+      const values = subBlockValues(k, format, source.buffer, block, lane, subBlock);
+      values.forEach((value, group) => storeColumn(k, target, to, 4 * group, r, k.let(value)));
+    });
+    for (let r = validRows; r < target.width; r++) {
+      const zero = constant(vectorType('f32', 4), 0);
+      for (let d = 0; d < SUB_BLOCK; d += 4) storeColumn(k, target, to, d, r, zero);
+    }
+    k.set(to, add(to, 4 * target.width * SUB_BLOCK));
+  });
+}
+
+/** Stores four neighbouring depths of one row of a panel. */
+function storeColumn(k: KernelBuilder, target: PanelTarget, to: Expr, depth: number, row: number, value: Expr): void {
+  for (let lane = 0; lane < value.type.lanes; lane++) {
+    const element: Expr = { kind: 'extract', type: F32, a: value, lane };
+    k.store(target.buffer, 'f32', add(to, 4 * ((depth + lane) * target.width + row)), element);
+  }
+}

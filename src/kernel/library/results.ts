@@ -1,0 +1,65 @@
+/**
+ * The writing end of kernels with an epilogue: declares the epilogue's operands and the output, and
+ * stores vectors, single elements and ragged edges through the epilogue.
+ */
+import { add, type BufferParam, type Expr, mul, type Operand } from '../expression.ts';
+import { type FloatType, FLOAT_BYTES, isFloatType, loadFloat, storeFloat } from '../decode.ts';
+import type { KernelBuilder } from '../language.ts';
+import type { KernelRequest } from '../template.ts';
+
+/** Output of f32, f16 or bf16 with epilogue operands of the same types. */
+export const writesFloats = ({ output, epilogue }: KernelRequest): boolean =>
+  isFloatType(output.dtype) && (epilogue?.operands ?? []).every((t) => isFloatType(t.dtype));
+
+/**
+ * Stores results of a [rows, columns] output. Create after the kernel's inputs are declared. The output must
+ * not share memory with any input or operand: kernels may write results before they have read all of those.
+ */
+export class Results {
+  readonly columns: number;
+  readonly #k: KernelBuilder;
+  readonly #request: KernelRequest;
+  readonly #operands: { readonly buffer: BufferParam; readonly dtype: FloatType; readonly isRow: boolean }[];
+  readonly #output: BufferParam;
+
+  constructor(k: KernelBuilder, request: KernelRequest, access: 'write' | 'readwrite' = 'write') {
+    this.#k = k;
+    this.#request = request;
+    this.columns = request.output.shape.at(-1) ?? 1;
+    const operands = request.epilogue?.operands ?? [];
+    this.#operands = operands.map(({ dtype, shape }, i) => ({
+      buffer: k.buffer(`operand${i}`, 'read'),
+      dtype: dtype as FloatType,
+      isRow: shape.length === 1 && request.output.shape.length > 1,
+    }));
+    this.#output = k.buffer('output', access);
+  }
+
+  /** The output as it lies in memory, for kernels that keep partial sums of f32 in it. */
+  get output(): BufferParam {
+    return this.#output;
+  }
+
+  /** Stores `value` at row start + column, both in elements, through the epilogue. */
+  store(rowStart: Expr, column: Operand, value: Expr): void {
+    const { epilogue, output } = this.#request;
+    const dtype = output.dtype as FloatType;
+    const { lanes } = value.type;
+    const index = add(rowStart, column);
+    const operands = this.#operands.map((operand) =>
+      loadFloat(this.#k, operand.dtype, operand.buffer, mul(operand.isRow ? column : index, FLOAT_BYTES[operand.dtype]), lanes),
+    );
+    const result = epilogue ? epilogue.apply(this.#k, this.#k.let(value), operands) : value;
+    storeFloat(this.#k, dtype, this.#output, mul(index, FLOAT_BYTES[dtype]), result);
+  }
+
+  /** Stores the first `count` lanes of `value`. */
+  storeFirst(rowStart: Expr, column: Operand, value: Expr, count: number): void {
+    if (count >= value.type.lanes) return this.store(rowStart, column, value);
+    const all = this.#k.let(value);
+    for (let lane = 0; lane < count; lane++) {
+      const type = { element: all.type.element, lanes: 1 };
+      this.store(rowStart, add(column, lane), { kind: 'extract', type, a: all, lane });
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Products as dot products of rows: C[m, n] = x row m . w row n, both dense along the depth, nothing packed.
+ *
+ * A tile is `tokens` rows of x by `rows` rows of w, each sum a vector of partial sums along the depth (`split` of
+ * them, so that enough independent fma chains hide the latency of one): tokens * rows * split + tokens + 1
+ * registers at most. Every weight is read once per tile of tokens, which is what counts when there are few
+ * tokens: one pass over the weights at the speed of memory. Many tokens are the work of gemm.ts.
+ */
+import { FLOAT_BYTES, type FloatType, loadFloat } from '../decode.ts';
+import { add, binary, type BufferParam, constant, type Expr, fma, i32, mul, splat, unary, vectorType } from '../expression.ts';
+import type { KernelBuilder } from '../language.ts';
+import type { Schedule } from '../template.ts';
+import type { Results } from './results.ts';
+import { forTiles } from './tiles.ts';
+import { transpose4 } from './transpose.ts';
+
+export interface RowDotSchedule extends Schedule {
+  readonly tokens: number;
+  readonly rows: number;
+  readonly split: number;
+  readonly unroll: number;
+}
+
+/** x [m, depth] and w [n, depth], dense. */
+export interface RowDotProblem {
+  readonly m: number;
+  readonly n: number;
+  readonly depth: number;
+  readonly x: { readonly buffer: BufferParam; readonly dtype: FloatType };
+  readonly w: { readonly buffer: BufferParam; readonly dtype: FloatType };
+}
+
+/** Emits the whole product; threads split the rows of w. */
+export function emitRowDots(k: KernelBuilder, problem: RowDotProblem, schedule: RowDotSchedule, results: Results): void {
+  if (problem.m * problem.n === 0) return;
+  k.parallelRange(problem.n, schedule.rows, (begin, end) => {
+    forTiles(k, begin, end, schedule.rows, problem.n, (row, rows) => {
+      forTiles(k, i32(0), i32(problem.m), schedule.tokens, problem.m, (token, tokens) => {
+        const sums = dotTile(k, problem, schedule, { token, tokens, row, rows });
+        for (let t = 0; t < tokens; t++) {
+          storeSums(k, results, mul(add(token, t), problem.n), row, sums.slice(t * rows, (t + 1) * rows));
+        }
+      });
+    });
+  });
+}
+
+interface Tile {
+  readonly token: Expr;
+  readonly tokens: number;
+  readonly row: Expr;
+  readonly rows: number;
+}
+
+/** The sums of one tile, [tokens][rows], each a vector whose lanes are still to be added. */
+function dotTile(k: KernelBuilder, { depth, x, w }: RowDotProblem, schedule: RowDotSchedule, { token, tokens, row, rows }: Tile): Expr[] {
+  const zero = constant(vectorType('f32', k.lanes), 0);
+  const [xBytes, wBytes] = [FLOAT_BYTES[x.dtype], FLOAT_BYTES[w.dtype]];
+  const xStart = k.let(mul(token, depth * xBytes));
+  const wAt = k.variable(mul(row, depth * wBytes));
+  const parts = Array.from({ length: schedule.split }, () => Array.from({ length: tokens * rows }, () => k.variable(zero)));
+  const step = (at: Expr, u: number, lanes: number): void => {
+    const load = ({ buffer, dtype }: RowDotProblem['x'], from: Expr, line: number): Expr =>
+      k.let(loadFloat(k, dtype, buffer, add(from, FLOAT_BYTES[dtype] * (line * depth + u * lanes)), lanes));
+    const xs = Array.from({ length: tokens }, (_, t) => load(x, at, t));
+    for (let r = 0; r < rows; r++) {
+      const weights = load(w, wAt, r);
+      xs.forEach((value, t) => {
+        const sum = parts[u % schedule.split]![t * rows + r]!;
+        k.set(sum, lanes === 1 ? add(sum, firstLane(k, mul(value, weights))) : fma(value, weights, sum));
+      });
+    }
+  };
+  const walk = (from: number, to: number, lanes: number, unroll: number): void => {
+    if (to === from) return;
+    k.loop(add(xStart, from * xBytes), add(xStart, to * xBytes), unroll * lanes * xBytes, (at) => {
+      for (let u = 0; u < unroll; u++) step(at, u, lanes);
+      k.set(wAt, add(wAt, unroll * lanes * wBytes));
+    });
+  };
+  const unrolled = depth - (depth % (schedule.unroll * k.lanes));
+  const whole = depth - (depth % k.lanes);
+  walk(0, unrolled, k.lanes, schedule.unroll);
+  walk(unrolled, whole, k.lanes, 1);
+  walk(whole, depth, 1, 1);
+  return parts.reduce<readonly Expr[]>((sums, part) => (sums.length === 0 ? part : sums.map((s, i) => add(s, part[i]!))), []) as Expr[];
+}
+
+/** A scalar in lane 0 of zeros. */
+function firstLane(k: KernelBuilder, value: Expr): Expr {
+  const type = vectorType('f32', k.lanes);
+  const pattern = Array.from({ length: k.lanes }, (_, i) => k.lanes * Math.min(i, 1));
+  return k.let({ kind: 'shuffle', type, a: splat(value, k.lanes), b: constant(type, 0), pattern });
+}
+
+/** Adds the lanes of neighbouring columns' sums and stores them, four at a time where lanes are four. */
+export function storeSums(k: KernelBuilder, results: Results, rowStart: Expr, column: Expr, sums: readonly Expr[]): void {
+  let c = 0;
+  for (; k.lanes === 4 && c + 4 <= sums.length; c += 4) {
+    const quad = sums.slice(c, c + 4).map((s) => k.let(s)) as [Expr, Expr, Expr, Expr];
+    const [p, q, r, s] = transpose4(k, quad);
+    results.store(rowStart, add(column, c), binary('add', binary('add', p, q), binary('add', r, s)));
+  }
+  for (; c < sums.length; c++) results.store(rowStart, add(column, c), unary('reduce_add', sums[c]!));
+}
+
