@@ -1,9 +1,11 @@
 /** The platform of browsers and workers: addresses read by range, and what the navigator tells. */
 import { BitloomError } from '../ir/error.ts';
 import type { Platform } from './platform.ts';
+import { wasmHost } from './wasm-host-browser.ts';
 import { openAddress, readAddressText } from './web-file.ts';
 
 export type { MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
+export type { HostThread, WasmHost } from './wasm-host.ts';
 export { openBlob } from './web-file.ts';
 
 /** Kept apart from its use: bundlers take the literal pattern for a file that they have to copy. */
@@ -28,4 +30,5 @@ export const platform: Platform = {
   },
   memory: () => undefined,
   environment: () => undefined,
+  wasm: wasmHost,
 };

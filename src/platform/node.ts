@@ -8,9 +8,11 @@ import { env, pid } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { BitloomError } from '../ir/error.ts';
 import type { Platform, RandomAccessFile } from './platform.ts';
+import { wasmHost } from './wasm-host-node.ts';
 import { isWebAddress, openAddress, readAddressText } from './web-file.ts';
 
 export type { MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
+export type { HostThread, WasmHost } from './wasm-host.ts';
 export { openBlob } from './web-file.ts';
 
 /** Bytes of one asynchronous read: large enough to run at full speed, small enough to stop between two. */
@@ -159,4 +161,5 @@ export const platform: Platform = {
     availableBytes: process.availableMemory?.() ?? freemem(),
   }),
   environment: (name) => env[name],
+  wasm: wasmHost,
 };

@@ -2,6 +2,7 @@
  * What bitloom asks of the machine under it, beside computing: files, core count, memory and settings.
  * `node.ts` and `browser.ts` implement this; `#platform` picks one by package condition.
  */
+import type { WasmHost } from './wasm-host.ts';
 
 /** A file that is read piece by piece, straight to where the bytes belong. */
 export interface RandomAccessFile {
@@ -46,4 +47,6 @@ export interface Platform {
   memory(): MemoryInfo | undefined;
   /** A setting from the environment; always undefined in browsers. */
   environment(name: string): string | undefined;
+  /** The WebAssembly engine: compilation and threads. */
+  readonly wasm: WasmHost;
 }

@@ -28,7 +28,9 @@ export class FunctionBuilder {
   readonly index: number;
   readonly name: string;
   readonly typeIndex: number;
+  readonly #prologue = new ByteWriter(64);
   readonly #code = new ByteWriter(1024);
+  readonly #constants = new Map<string, number>();
   readonly #locals: ValueType[] = [];
   readonly #nParams: number;
   readonly #opcodes = opcodes();
@@ -93,21 +95,29 @@ export class FunctionBuilder {
 
   /** A constant vector from its sixteen bytes, lowest lane first. */
   v128(bytes: ArrayLike<number>): this {
-    return this.#bytes16(0x0c, bytes);
+    writeBytes16(this.#code, 0x0c, bytes);
+    return this;
+  }
+
+  /**
+   * The local that holds a vector constant from the function's entry on. Engines make `v128.const`
+   * anew at each use, with several instructions; in loops a local is cheaper.
+   */
+  constant(bytes: ArrayLike<number>): number {
+    const key = String(bytes);
+    const known = this.#constants.get(key);
+    if (known !== undefined) return known;
+    const local = this.local('v128');
+    this.#constants.set(key, local);
+    writeBytes16(this.#prologue, 0x0c, bytes);
+    this.#prologue.u8(0x21);
+    this.#prologue.u32(local);
+    return local;
   }
 
   /** Picks sixteen bytes from two vectors: 0..15 name the first, 16..31 the second. */
   shuffle(lanes: ArrayLike<number>): this {
-    return this.#bytes16(0x0d, lanes);
-  }
-
-  #bytes16(code: number, bytes: ArrayLike<number>): this {
-    if (bytes.length !== 16) {
-      throw new BitloomError('INVALID_ARGUMENT', `a 128-bit immediate has 16 bytes, not ${bytes.length}`);
-    }
-    this.#code.u8(0xfd);
-    this.#code.u8(code);
-    this.#code.append(bytes);
+    writeBytes16(this.#code, 0x0d, lanes);
     return this;
   }
 
@@ -223,11 +233,21 @@ export class FunctionBuilder {
       header.u32(count);
       header.u8(VALUE_TYPE[type]);
     }
-    out.u32(header.length + this.#code.length + 1);
+    out.u32(header.length + this.#prologue.length + this.#code.length + 1);
     out.append(header.bytes());
+    out.append(this.#prologue.bytes());
     out.append(this.#code.bytes());
     out.u8(END);
   }
+}
+
+function writeBytes16(out: ByteWriter, code: number, bytes: ArrayLike<number>): void {
+  if (bytes.length !== 16) {
+    throw new BitloomError('INVALID_ARGUMENT', `a 128-bit immediate has 16 bytes, not ${bytes.length}`);
+  }
+  out.u8(0xfd);
+  out.u8(code);
+  out.append(bytes);
 }
 
 /** Limits of a memory in pages of 64 KiB. A shared memory needs a maximum. */

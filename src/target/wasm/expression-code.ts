@@ -1,0 +1,283 @@
+/** Emits expressions of the kernel language; every value ends on WebAssembly's stack or in a local. */
+import { BitloomError } from '../../ir/error.ts';
+import { add, type Expr, mul, splat, type Type } from '../../kernel/expression.ts';
+import type { Kernel } from '../../kernel/language.ts';
+import { AddressCode } from './address-code.ts';
+import type { FunctionBuilder, ValueType } from './encoder.ts';
+import { f16ToF32, f32ToF16, scalarExtremum, scalarUnary } from './expansion.ts';
+import * as table from './instructions.ts';
+import type { OpcodeName } from './opcodes.ts';
+
+/** What the engine can do beyond plain SIMD. */
+export interface CodeFeatures {
+  /** Relaxed SIMD: fused multiply-add, 8-bit dot products, byte look-ups and blends of one instruction. */
+  readonly relaxedSimd: boolean;
+  /** The relaxed dot product takes codes up to 255 in its second operand, exactly. */
+  readonly dotU8: boolean;
+}
+
+/** The local that holds values of a register's type. Scalar masks are 0 or 1, vector masks all bits or none. */
+export const valueType = ({ element, lanes }: Type): ValueType =>
+  lanes > 1 ? 'v128' : element === 'f32' ? 'f32' : 'i32';
+
+type ExprOf<Kind extends Expr['kind']> = Extract<Expr, { kind: Kind }>;
+
+const I32X4: Type = { element: 'i32', lanes: 4 };
+const LANES = [0, 1, 2, 3];
+
+export class ExpressionCode {
+  readonly addresses: AddressCode;
+  readonly #kernel: Kernel;
+  readonly #code: FunctionBuilder;
+  readonly #features: CodeFeatures;
+  /** Locals by register, then those that `bind` added. */
+  readonly #locals: number[];
+
+  constructor(kernel: Kernel, code: FunctionBuilder, features: CodeFeatures) {
+    this.#kernel = kernel;
+    this.#code = code;
+    this.#features = features;
+    this.#locals = kernel.registers.map((type) => code.local(valueType(type)));
+    this.addresses = new AddressCode(code, kernel.buffers.length, (e) => this.emit(e));
+  }
+
+  /** The local of a register. */
+  local(register: number): number {
+    return this.#locals[register]!;
+  }
+
+  /** Computes a value into a new local and names it. */
+  readonly bind = (value: Expr): Expr => {
+    if (value.kind === 'const') return value;
+    const local = this.#code.local(valueType(value.type));
+    this.emit(value);
+    this.#code.set(local);
+    return this.#named(local, value.type);
+  };
+
+  #named(local: number, type: Type): Expr {
+    return { kind: 'var', type, id: this.#locals.push(local) - 1 };
+  }
+
+  #fail(op: string, element: string): never {
+    const message = `kernel ${this.#kernel.name}: operation ${op} does not take ${element}`;
+    throw new BitloomError('INVALID_GRAPH', message, { kernel: this.#kernel.name, op, element });
+  }
+
+  /** Emits code that leaves the value on the stack. */
+  emit(e: Expr): void {
+    switch (e.kind) {
+      case 'const':
+        this.#constant(e);
+        break;
+      case 'var':
+        this.#code.get(this.local(e.id));
+        break;
+      case 'thread':
+        this.#code.get(this.#kernel.buffers.length);
+        break;
+      case 'threads':
+        this.#code.get(this.#kernel.buffers.length + 1);
+        break;
+      case 'unary':
+        this.#unary(e);
+        break;
+      case 'binary':
+        this.#binary(e);
+        break;
+      case 'ternary':
+        this.#ternary(e);
+        break;
+      case 'load':
+        this.#load(e);
+        break;
+      case 'extract':
+        this.#extract(e);
+        break;
+      case 'shuffle':
+        this.#shuffle(e);
+        break;
+      case 'lookup':
+        this.#lookup(e);
+        break;
+      case 'pack8':
+        this.#pack8(e);
+        break;
+    }
+  }
+
+  #emitAll(operands: readonly Expr[], instruction: OpcodeName): void {
+    for (const x of operands) this.emit(x);
+    this.#code.op(instruction);
+  }
+
+  #constant({ type, value }: ExprOf<'const'>): void {
+    if (type.lanes > 1) this.#vectorConstant(LANES.flatMap(() => laneBytes(type, value)));
+    else if (type.element === 'f32') this.#code.f32(value);
+    else this.#code.i32(value);
+  }
+
+  /** Zero costs one instruction anywhere; other constants are made once, at the function's entry. */
+  #vectorConstant(bytes: readonly number[]): void {
+    if (bytes.every((b) => b === 0)) this.#code.v128(bytes);
+    else this.#code.get(this.#code.constant(bytes));
+  }
+
+  #load({ type, memory, buffer, byteOffset }: ExprOf<'load'>): void {
+    const offset = this.addresses.push(buffer.index, byteOffset);
+    const [load, ...widen] = type.lanes > 1 ? table.LOAD_VECTOR[memory] : [table.LOAD_SCALAR[memory]];
+    this.#code.op(load!, offset);
+    for (const op of widen) this.#code.op(op);
+  }
+
+  #extract({ type, a, lane }: ExprOf<'extract'>): void {
+    this.emit(a);
+    if (a.type.lanes > 1) this.#code.op(type.element === 'f32' ? 'f32x4.extract_lane' : 'i32x4.extract_lane', lane);
+  }
+
+  #unary({ op, a }: ExprOf<'unary'>): void {
+    const { element, lanes } = a.type;
+    const instruction = (lanes > 1 ? table.UNARY_VECTOR : table.UNARY_SCALAR)[element][op];
+    if (instruction) this.#emitAll([a], instruction);
+    else if (op === 'splat') this.#splat(a);
+    else if (op === 'f16_to_f32') this.emit(f16ToF32(a, this.bind));
+    else if (op === 'f32_to_f16') this.emit(f32ToF16(a, this.bind));
+    else if (op === 'reduce_add' || op === 'reduce_min' || op === 'reduce_max') this.#reduce(op, a);
+    else if (op === 'mask_to_i32') {
+      this.emit(a);
+      if (lanes > 1) this.#code.i32(31).op('i32x4.shr_u');
+    } else if (op === 'bits_f32' || op === 'bits_i32') {
+      this.emit(a); // vectors carry no element type
+    } else {
+      const expanded = lanes === 1 && element === 'i32' ? scalarUnary(op, a, this.bind) : undefined;
+      this.emit(expanded ?? this.#fail(op, element));
+    }
+  }
+
+  #splat(a: Expr): void {
+    const code = this.#code;
+    if (a.kind === 'load' && (a.memory === 'f32' || a.memory === 'i32')) {
+      code.op('v128.load32_splat', this.addresses.push(a.buffer.index, a.byteOffset));
+      return;
+    }
+    const isMask = a.type.element === 'mask';
+    if (isMask) code.i32(0);
+    this.emit(a);
+    if (isMask) code.op('i32.sub');
+    code.op(a.type.element === 'f32' ? 'f32x4.splat' : 'i32x4.splat');
+  }
+
+  /** Lanes are combined in order, as the interpreter does, so that float sums agree to the last bit. */
+  #reduce(op: 'reduce_add' | 'reduce_min' | 'reduce_max', operand: Expr): void {
+    const vector = this.bind(operand);
+    const type: Type = { element: vector.type.element, lanes: 1 };
+    const scalars = LANES.slice(0, vector.type.lanes).map((lane): Expr => ({ kind: 'extract', type, a: vector, lane }));
+    const combine = op === 'reduce_add' ? 'add' : op === 'reduce_min' ? 'min' : 'max';
+    this.emit(scalars.reduce((a, b) => ({ kind: 'binary', op: combine, type, a, b })));
+  }
+
+  #binary({ op, a, b }: ExprOf<'binary'>): void {
+    const { element, lanes } = a.type;
+    const instruction = (lanes > 1 ? table.BINARY_VECTOR : table.BINARY_SCALAR)[element][op];
+    if (instruction) this.#emitAll([a, b], instruction);
+    else {
+      const expanded = lanes === 1 && element === 'i32' ? scalarExtremum(op, a, b, this.bind) : undefined;
+      this.emit(expanded ?? this.#fail(op, element));
+    }
+  }
+
+  #ternary(e: ExprOf<'ternary'>): void {
+    const { op, a, b, c, type } = e;
+    const isVector = type.lanes > 1;
+    const { relaxedSimd, dotU8 } = this.#features;
+    if (op === 'fma') {
+      if (type.element !== 'f32') this.#fail(op, type.element);
+      if (isVector && relaxedSimd) this.#emitAll([a, b, c], 'f32x4.relaxed_madd');
+      else this.emit(add(mul(a, b), c));
+    } else if (op === 'select') {
+      if (isVector) this.#emitAll([b, c, a], relaxedSimd ? 'i32x4.relaxed_laneselect' : 'v128.bitselect');
+      else {
+        for (const x of [b, c, a]) this.emit(x);
+        this.#code.select(valueType(type));
+      }
+    } else if (!isVector) this.#firstLane({ ...e, type: I32X4, a: splat(a, 4), b: splat(b, 4), c: splat(c, 4) });
+    else if (relaxedSimd && (op === 'dot8u7' || dotU8)) {
+      this.#emitAll([b, c, a], 'i32x4.relaxed_dot_i8x16_i7x16_add_s');
+    } else this.#wideningDot(a, b, c);
+  }
+
+  /** Four-way dot of signed with unsigned bytes: even and odd bytes as 16-bit numbers, two pairwise dots. */
+  #wideningDot(sum: Expr, signed: Expr, codes: Expr): void {
+    const code = this.#code;
+    const [s, u] = [code.local('v128'), code.local('v128')];
+    this.emit(sum);
+    this.emit(signed);
+    code.tee(s).i32(8).op('i16x8.shl').i32(8).op('i16x8.shr_s');
+    this.emit(codes);
+    code.tee(u).i32(8).op('i16x8.shl').i32(8).op('i16x8.shr_u').op('i32x4.dot_i16x8_s');
+    code.get(s).i32(8).op('i16x8.shr_s').get(u).i32(8).op('i16x8.shr_u').op('i32x4.dot_i16x8_s');
+    code.op('i32x4.add').op('i32x4.add');
+  }
+
+  /** Operations on 128 bits only: one lane is the first of four. */
+  #firstLane(all: Expr): void {
+    this.emit({ kind: 'extract', type: { element: all.type.element, lanes: 1 }, a: all, lane: 0 });
+  }
+
+  #shuffle({ type, a, b, pattern }: ExprOf<'shuffle'>): void {
+    if (type.lanes === 1) this.emit(pattern[0] === 0 ? a : b);
+    else {
+      this.emit(a);
+      this.emit(b);
+      this.#code.shuffle(pattern.flatMap((lane) => LANES.map((byte) => lane * 4 + byte)));
+    }
+  }
+
+  #lookup(e: ExprOf<'lookup'>): void {
+    if (e.type.lanes === 1) this.#firstLane({ ...e, type: I32X4, indices: splat(e.indices, 4) });
+    else {
+      this.#vectorConstant(e.table);
+      this.emit(e.indices);
+      if (!staysBelow16(e.indices)) {
+        this.#vectorConstant(new Array<number>(16).fill(15));
+        this.#code.op('v128.and');
+      }
+      this.#code.op(this.#features.relaxedSimd ? 'i8x16.relaxed_swizzle' : 'i8x16.swizzle');
+    }
+  }
+
+  #pack8({ type, parts }: ExprOf<'pack8'>): void {
+    if (type.lanes === 1) {
+      const gathered = this.#gather(parts);
+      this.#firstLane({ kind: 'pack8', type: I32X4, parts: [gathered, gathered, gathered, gathered] });
+    } else {
+      this.#emitAll(parts.slice(0, 2), 'i16x8.narrow_i32x4_s');
+      this.#emitAll(parts.slice(2), 'i16x8.narrow_i32x4_s');
+      this.#code.op('i8x16.narrow_i16x8_s');
+    }
+  }
+
+  /** Four scalars as the lanes of one vector. */
+  #gather(scalars: readonly Expr[]): Expr {
+    const local = this.#code.local('v128');
+    this.emit(splat(scalars[0]!, 4));
+    for (const lane of [1, 2, 3]) {
+      this.emit(scalars[lane]!);
+      this.#code.op('i32x4.replace_lane', lane);
+    }
+    this.#code.set(local);
+    return this.#named(local, I32X4);
+  }
+}
+
+/** Whether each byte is masked to four bits already. */
+const staysBelow16 = (e: Expr): boolean =>
+  e.kind === 'binary' && e.op === 'and' && e.b.kind === 'const' && (e.b.value & ~0x0f0f0f0f) === 0;
+
+/** The four bytes of a constant's lane, lowest first. */
+function laneBytes({ element }: Type, value: number): number[] {
+  const word = new DataView(new ArrayBuffer(4));
+  if (element === 'f32') word.setFloat32(0, value, true);
+  else word.setInt32(0, element === 'mask' ? -value : value, true);
+  return LANES.map((i) => word.getUint8(i));
+}
