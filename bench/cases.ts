@@ -1,9 +1,16 @@
 /** The table of all cases. Adding a contender or a case is adding a row here and, at most, one adapter. */
 import { type Case, type Contender, UNITS, type Unit } from './case.ts';
+import {
+  BYTES_PER_WEIGHT,
+  decodeWeights,
+  kvCacheBytes,
+  layerWeights,
+  MODEL_SHAPES,
+  type ModelFormat,
+} from './model-shape.ts';
 import type { ProbeKind } from './probe.ts';
 
 const THREADS = [1, 2] as const;
-const Q4_0_BYTES_PER_WEIGHT = 18 / 32;
 /** Working set of a probe that stays in the last-level cache but in no smaller one. */
 const CACHED_BYTES = 9_437_184;
 
@@ -84,8 +91,8 @@ function gemmCases(): Case[] {
 }
 
 function gemvCases(): Case[] {
-  const [size, flopsPerByte] = [4096, 2 / Q4_0_BYTES_PER_WEIGHT];
-  const bytes = size * size * Q4_0_BYTES_PER_WEIGHT;
+  const [size, flopsPerByte] = [4096, 2 / BYTES_PER_WEIGHT.Q4_0];
+  const bytes = size * size * BYTES_PER_WEIGHT.Q4_0;
   return THREADS.map(
     (threads): Case => ({
       name: `gemv-int4-${threads}t`,
@@ -106,5 +113,110 @@ function gemvCases(): Case[] {
   );
 }
 
+type ModelSize = keyof typeof MODEL_SHAPES;
+const PROMPT_TOKENS = 128;
+
+/** Prefill and decode of one random-weight model, against native llama.cpp and what the machine allows. */
+function modelCases(size: ModelSize, format: ModelFormat, isQuick: boolean): Case[] {
+  const shape = MODEL_SHAPES[size];
+  const model = `${size}-${format}`;
+  const bytesPerToken = decodeWeights(shape) * BYTES_PER_WEIGHT[format];
+  const dotRatio = (weights: number): number => 1 / (2 * weights);
+  return THREADS.flatMap((threads): Case[] => {
+    const rivals = (work: string, tokens: number): Contender[] => [
+      ours(work, threads, { model, tokens }),
+      contender('llama.cpp (native)', 'peer', 'node-llama-cpp', { work, model, tokens, threads }),
+    ];
+    const arithmetic = format === 'F16' ? 'fma' : 'dot8';
+    return [
+      {
+        name: `prefill-${model}-${threads}t`,
+        title: `prefill of ${PROMPT_TOKENS} tokens, ${model}, ${plural(threads)}`,
+        unit: UNITS.tokens,
+        isQuick: isQuick && threads === 1,
+        contenders: [
+          ...rivals('prefill', PROMPT_TOKENS),
+          ceiling(arithmetic, threads, 0, dotRatio(layerWeights(shape))),
+        ],
+      },
+      {
+        name: `decode-${model}-${threads}t`,
+        title: `decode, ${model}, ${plural(threads)}`,
+        unit: UNITS.tokens,
+        isQuick: isQuick && threads === 1,
+        contenders: [
+          ...rivals('decode', size === '1.1B' ? 8 : 32),
+          ceiling('read', threads, bytesPerToken, 1 / bytesPerToken),
+          ceiling(arithmetic, threads, 0, dotRatio(decodeWeights(shape))),
+        ],
+        ...(model === '110M-Q4_0' ? { goals: [{ against: 'read ceiling', atLeast: 0.5 }] } : {}),
+      },
+    ];
+  });
+}
+
+/** The same work on one thread and on two: what the second one brings. */
+function threadCases(): Case[] {
+  const works: readonly [string, string, Unit, Contender['options']][] = [
+    ['gemm', 'f32 matrix product 1024', UNITS.gflops, { size: 1024 }],
+    ['prefill', 'prefill, 110M-Q4_0', UNITS.tokens, { model: '110M-Q4_0', tokens: PROMPT_TOKENS }],
+  ];
+  return works.map(([work, title, unit, more]) => ({
+    name: `threads-${work}`,
+    title: `${title}: two threads against one`,
+    unit,
+    isQuick: false,
+    contenders: [ours(work, 2, more, 'two threads'), ours(work, 1, more, 'one thread')],
+    goals: [{ against: 'one thread', atLeast: 1.7 }],
+  }));
+}
+
+/** Process start to first token, peak memory, and the time to generate all kernels. */
+function coldCases(): Case[] {
+  const model = '1.1B-Q4_0';
+  const shape = MODEL_SHAPES['1.1B'];
+  const fileMegabytes = ((decodeWeights(shape) + shape.dim * shape.vocabSize) * BYTES_PER_WEIGHT.Q4_0) / 1e6;
+  const cacheMegabytes = kvCacheBytes(shape, 2048) / 1e6;
+  const rows: readonly [string, string, Unit, string, string, number][] = [
+    [
+      'first-token-tiny',
+      'process start to first token, embedded model',
+      UNITS.milliseconds,
+      'first-token',
+      'tiny',
+      500,
+    ],
+    [`first-token-${model}`, `process start to first token, ${model}`, UNITS.milliseconds, 'first-token', model, 1500],
+    [`compile-${model}`, `generating and compiling all kernels, ${model}`, UNITS.milliseconds, 'compile', model, 150],
+    [
+      `memory-${model}`,
+      `peak memory, ${model}`,
+      UNITS.megabytes,
+      'peak-memory',
+      model,
+      1.15 * fileMegabytes + cacheMegabytes + 60,
+    ],
+  ];
+  return rows.map(([name, title, unit, work, source, limit]) => ({
+    name,
+    title,
+    unit,
+    perProcess: true,
+    isQuick: source === 'tiny',
+    limit,
+    contenders: [ours(work, 2, { model: source })],
+  }));
+}
+
 /** All cases. `dramBytes`: a working set that does not fit any cache of this machine. */
-export const allCases = (dramBytes: number): Case[] => [...machineCases(dramBytes), ...gemmCases(), ...gemvCases()];
+export const allCases = (dramBytes: number): Case[] => [
+  ...machineCases(dramBytes),
+  ...gemmCases(),
+  ...gemvCases(),
+  ...modelCases('110M', 'Q4_0', true),
+  ...modelCases('110M', 'Q8_0', false),
+  ...modelCases('110M', 'F16', false),
+  ...modelCases('1.1B', 'Q4_0', false),
+  ...threadCases(),
+  ...coldCases(),
+];

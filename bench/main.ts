@@ -22,8 +22,7 @@ const USAGE = `Usage: npm run bench -- [NAME…] [options]
 const QUICK_TOTAL_MS = 150_000;
 
 const bundles = fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '');
-/** bench/peers/node_modules/.cache/bench is five below the repository. */
-const repository = fileURLToPath(new URL('../../../../../', import.meta.url));
+const repository = process.env.BITLOOM_REPOSITORY!;
 
 function parse(): { values: ReturnType<typeof parseOptions>['values']; positionals: string[] } {
   try {
@@ -88,9 +87,13 @@ async function main(): Promise<void> {
   writeReport(report, values.out ?? `${repository}${isFull ? 'bench/results' : '.cache/bench'}`);
 }
 
+/** Five digits are more than a sample knows; the rest would only make the file large. */
+const rounded = (_key: string, value: unknown): unknown =>
+  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+
 function writeReport(report: Report, folder: string): void {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/report.json`, `${JSON.stringify(report, null, 1)}\n`);
+  writeFileSync(`${folder}/report.json`, `${JSON.stringify(report, rounded)}\n`);
   writeFileSync(`${folder}/report.md`, renderReport(report));
   writeFileSync(`${folder}/report.svg`, renderChart(report.results));
   process.stderr.write(

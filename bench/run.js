@@ -5,6 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
+const repository = fileURLToPath(new URL('..', import.meta.url));
 const here = fileURLToPath(new URL('.', import.meta.url));
 // Inside the peers' node_modules, so that bare imports in adapters find the pinned peers.
 const outdir = `${here}peers/node_modules/.cache/bench`;
@@ -39,6 +40,6 @@ if (!existsSync(`${here}peers/node_modules/onnxruntime-web`)) {
 }
 const { status } = spawnSync(process.execPath, [`${outdir}/main.mjs`, ...process.argv.slice(2)], {
   stdio: 'inherit',
-  env: { ...process.env, BITLOOM_NODE_NEWEST: newestNode() },
+  env: { ...process.env, BITLOOM_NODE_NEWEST: newestNode(), BITLOOM_REPOSITORY: repository },
 });
 process.exitCode = status ?? 1;

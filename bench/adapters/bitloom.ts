@@ -1,7 +1,197 @@
-/** bitloom itself, as its users run it: through the built package. */
-import { Absent, type Options, type Workload } from '../adapter.ts';
+/** bitloom itself, as its users run it: through the built package in dist/. */
+import { readFileSync, statSync } from 'node:fs';
+import { Absent, numberOption, type Options, type Workload } from '../adapter.ts';
+import { checkProduct, gemmTerms, gemvTerms, int4Value, randomInt4, randomMatrix } from './matrix.ts';
 
-/** Options: work, threads, and what the work needs. */
+type Bitloom = typeof import('../../src/index.ts');
+type Quant = typeof import('../../src/quant/index.ts');
+type Device = Awaited<ReturnType<Bitloom['createDevice']>>;
+type Model = Awaited<ReturnType<Bitloom['load']>>;
+
+/** Rows in a panel of packed weights, as the engine lays them. */
+const PANEL_ROWS = 4;
+/** Tokens of a prefill step of the engine. */
+const PREFILL_CHUNK = 128;
+const repository = process.env.BITLOOM_REPOSITORY!;
+
+/** Imports a module of dist/. Throws Absent where the package has not been built. */
+async function built<T>(path: string): Promise<T> {
+  const file = `${repository}dist/${path}`;
+  if (statSync(file, { throwIfNoEntry: false }) === undefined) throw new Absent('dist/ is not built: npm run build');
+  return (await import(file)) as T;
+}
+
+/** Options: work, threads, and what the work needs (size; or model and tokens). */
 export async function prepare(options: Options): Promise<Workload> {
-  throw new Absent(`bitloom cannot do ${options.work} yet`);
+  const work = WORKS[String(options.work)];
+  if (work === undefined) throw new Absent(`there is no work called ${options.work}`);
+  return work(await built<Bitloom>('index.js'), options);
+}
+
+const WORKS: Readonly<Record<string, (bitloom: Bitloom, options: Options) => Promise<Workload>>> = {
+  gemm,
+  gemv,
+  prefill,
+  decode,
+  'first-token': firstToken,
+  'peak-memory': peakMemory,
+  compile,
+};
+
+/** A WebAssembly device that is what it says: a fallback fails the case instead of flattering it. */
+const openDevice = ({ createDevice }: Bitloom, options: Options): Promise<Device> =>
+  createDevice('wasm', {
+    threads: numberOption(options, 'threads'),
+    onWarning: (message) => {
+      throw new Error(message);
+    },
+  });
+
+const about = ({ threads, features }: Pick<Device, 'threads' | 'features'>): string => {
+  const { version } = JSON.parse(readFileSync(`${repository}package.json`, 'utf8')) as { version: string };
+  return `bitloom ${version}, ${threads} threads, ${features.join(' ')}`;
+};
+
+async function gemm(bitloom: Bitloom, options: Options): Promise<Workload> {
+  const { jit, numpy: np, Tensor } = bitloom;
+  const size = numberOption(options, 'size');
+  const device = await openDevice(bitloom, options);
+  const [a, b] = [randomMatrix(size, size, 1), randomMatrix(size, size, 2)];
+  const [x, y] = [a, b].map((data) => np.array(data, { shape: [size, size], device }));
+  const product = jit((p: InstanceType<typeof Tensor>, q: InstanceType<typeof Tensor>) => np.matmul(p, q));
+  const run: Workload['run'] = async (iterations) => {
+    for (let i = 0; i < iterations; i++) (await product(x!, y!)).dispose();
+    return undefined;
+  };
+  const result = await (await product(x!, y!)).data();
+  checkProduct(result, size * size, (index) => gemmTerms(a, b, size, index), 1e-5);
+  return { workPerIteration: 2 * size ** 3, note: about(device), run };
+}
+
+/** Q4_0 weights in the panels that the engine uses too; the activation is quantised in every call. */
+async function gemv(bitloom: Bitloom, options: Options): Promise<Workload> {
+  const { jit, nn, numpy: np, Tensor } = bitloom;
+  const { pack, panel, Q4_0 } = await built<Quant>('quant/index.js');
+  const size = numberOption(options, 'size');
+  const device = await openDevice(bitloom, options);
+  const weights = randomInt4(size, size, 1);
+  const values = Float32Array.from(weights.codes, (_, i) => int4Value(weights, Math.floor(i / size), i % size));
+  const type = { dtype: panel(Q4_0, PANEL_ROWS), shape: [size, size] };
+  const packed = pack(type.dtype, values, size);
+  const buffer = device.allocate(packed.byteLength);
+  device.bytes(buffer).set(packed);
+  const w = Tensor.from(device, type, buffer);
+  const data = randomMatrix(1, size, 3);
+  const x = np.array(data, { shape: [1, size], device });
+  const product = jit((p: typeof x, q: typeof x) => nn.linear(p, q));
+  const result = await (await product(x, w)).data();
+  checkProduct(result, size, (row) => gemvTerms(weights, data, row), 0.02);
+  return {
+    workPerIteration: 2 * size * size,
+    note: `${about(device)}, ${type.dtype.name}`,
+    async run(iterations) {
+      for (let i = 0; i < iterations; i++) (await product(x, w)).dispose();
+      return undefined;
+    },
+  };
+}
+
+/** Path of a model of bench/models, or the embedded one. Throws Absent where it was not generated. */
+function modelPath(name: string): string {
+  if (name === 'tiny') return `${repository}assets/tiny`;
+  const path = `${repository}bench/models/${name}.gguf`;
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) throw new Absent(`bench/models/${name}.gguf is missing`);
+  return path;
+}
+
+const openModel = ({ load }: Bitloom, options: Options): Promise<Model> =>
+  load(modelPath(String(options.model)), { device: 'wasm', threads: numberOption(options, 'threads') });
+
+const PROMPT = 'Once upon a time';
+
+/** Greedy text that does not stop; every model of the bench takes the same number of steps. */
+const greedy = (model: Model, maxTokens: number) =>
+  model.generate(PROMPT, { raw: true, temperature: 0, ignoreEos: true, maxTokens }).result;
+
+/** A prompt of `tokens` tokens from an empty cache. */
+async function prefill(bitloom: Bitloom, options: Options): Promise<Workload> {
+  const tokens = numberOption(options, 'tokens');
+  const model = await openModel(bitloom, options);
+  const ids = Array.from({ length: tokens }, (_, i) => 3 + ((i * 7919) % (model.info.vocabSize - 3)));
+  return {
+    workPerIteration: tokens,
+    note: `${about(model.info)}, prompt of ${tokens}`,
+    async run(iterations) {
+      for (let i = 0; i < iterations; i++) await model.logits(ids);
+      return undefined;
+    },
+  };
+}
+
+/** `tokens` tokens one by one, sampling and detokenising included; the prompt is outside the measured time. */
+async function decode(bitloom: Bitloom, options: Options): Promise<Workload> {
+  const tokens = numberOption(options, 'tokens');
+  const model = await openModel(bitloom, options);
+  return {
+    workPerIteration: tokens,
+    note: `${about(model.info)}, ${tokens} tokens after a short prompt`,
+    async run(iterations) {
+      let seconds = 0;
+      for (let i = 0; i < iterations; i++) {
+        seconds += tokens / (await greedy(model, tokens + 1)).timings.decodeTokensPerSecond;
+      }
+      return (tokens * iterations) / seconds;
+    },
+  };
+}
+
+/** Everything from loading to the first token; the parent's clock adds the start of the process. */
+async function firstToken(bitloom: Bitloom, options: Options): Promise<Workload> {
+  return {
+    workPerIteration: 1,
+    note: `load and first token of ${options.model}`,
+    async run() {
+      await greedy(await openModel(bitloom, options), 1);
+      return undefined;
+    },
+  };
+}
+
+/** Largest resident size of a process that loads a model and writes a few tokens, in MB. */
+async function peakMemory(bitloom: Bitloom, options: Options): Promise<Workload> {
+  return {
+    workPerIteration: 1,
+    note: `peak resident memory with ${options.model}`,
+    async run() {
+      await greedy(await openModel(bitloom, options), 8);
+      return (process.resourceUsage().maxRSS * 1024) / 1e6;
+    },
+  };
+}
+
+/** Tracing, generating and compiling the programs of a decoding step and of a prefill chunk, in milliseconds. */
+async function compile({ createDevice }: Bitloom, options: Options): Promise<Workload> {
+  const [{ openCheckpoint }, { loadWeights }, { KvCache }, { StepProgram }, { createModel }] = await Promise.all([
+    built<typeof import('../../src/engine/checkpoint.ts')>('engine/checkpoint.js'),
+    built<typeof import('../../src/engine/load-weights.ts')>('engine/load-weights.js'),
+    built<typeof import('../../src/engine/kv-cache.ts')>('engine/kv-cache.js'),
+    built<typeof import('../../src/engine/step-program.ts')>('engine/step-program.js'),
+    built<typeof import('../../src/model/index.ts')>('model/index.js'),
+  ]);
+  return {
+    workPerIteration: 1,
+    note: `programs of 1 and ${PREFILL_CHUNK} tokens`,
+    async run() {
+      const device = await createDevice('wasm', { threads: numberOption(options, 'threads') });
+      const checkpoint = await openCheckpoint(modelPath(String(options.model)));
+      const model = createModel(checkpoint.config);
+      const weights = await loadWeights(device, checkpoint.weights, model.tensors, checkpoint.fileName);
+      const cache = new KvCache(device, model, 512, 'f16');
+      const start = performance.now();
+      for (const seqLen of [1, PREFILL_CHUNK]) {
+        await StepProgram.compile(device, model, (name) => weights.get(name)!, cache, seqLen, 'logits');
+      }
+      return performance.now() - start;
+    },
+  };
 }

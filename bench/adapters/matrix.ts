@@ -23,12 +23,15 @@ export interface Int4Weights {
 
 export const INT4_BLOCK = 32;
 
+/** Each block holds code 0, its largest value, so that quantisers which look for the peak find these very codes. */
 export function randomInt4(nRows: number, nColumns: number, seed: number): Int4Weights {
-  const codes = Uint8Array.from(randomMatrix(nRows, nColumns, seed), (x) => Math.floor((x + 1) * 8));
+  const random = randomMatrix(nRows, nColumns, seed);
+  const codes = Uint8Array.from(random, (x, i) => (i % INT4_BLOCK === 0 ? 0 : Math.floor((x + 1) * 8)));
   const scales = randomMatrix(nRows, nColumns / INT4_BLOCK, seed + 1).map((x) => (Math.floor(x * 64) + 128) / 8192);
   return { nRows, nColumns, codes, scales };
 }
 
+/** The weight that a code stands for. */
 export const int4Value = ({ codes, scales, nColumns }: Int4Weights, row: number, column: number): number => {
   const index = row * nColumns + column;
   return (codes[index]! - 8) * scales[Math.floor(index / INT4_BLOCK)]!;

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { type Contender, UNITS, type Unit } from './case.ts';
+import { renderChart } from './chart.ts';
+import type { CaseResult, Outcome } from './measure.ts';
+import { advantage, checkGoal, renderCase, roofline } from './report.ts';
+import { summarize } from './statistics.ts';
+
+const outcome = (name: string, role: Contender['role'], value: number, missing: string | null = null): Outcome => {
+  const samples = Array.from({ length: missing === null ? 5 : 0 }, () => ({
+    value,
+    disturbedShare: 0,
+    seconds: 1,
+    iterations: 1,
+  }));
+  const contender: Contender = { name, role, adapter: 'x', options: {}, node: 'newest' };
+  return { contender, note: '', missing, samples, summary: summarize(samples) };
+};
+
+const result = (unit: Unit, outcomes: readonly Outcome[]): CaseResult => ({
+  task: { name: 'case', title: 'a <case>', unit, isQuick: true, contenders: outcomes.map((o) => o.contender) },
+  outcomes,
+});
+
+const speed = result(UNITS.gflops, [
+  outcome('bitloom', 'ours', 40),
+  outcome('rival', 'peer', 20),
+  outcome('gone', 'peer', 0, 'not installed'),
+  outcome('read ceiling', 'ceiling', 50),
+  outcome('dot ceiling', 'ceiling', 80),
+]);
+
+describe('report', () => {
+  it('takes the lowest ceiling as the roofline', () => {
+    expect(roofline(speed)?.contender.name).toBe('read ceiling');
+    expect(checkGoal(speed, { against: 'roofline', atLeast: 0.85 })).toEqual({
+      text: '85 % of the roofline: 80 %',
+      isMet: false,
+    });
+  });
+
+  it('gives ratios that are above one where the subject is better, in either direction', () => {
+    expect(advantage(speed, speed.outcomes[0]!, speed.outcomes[1]!)).toBe(2);
+    const time = result(UNITS.milliseconds, [outcome('bitloom', 'ours', 10), outcome('rival', 'peer', 30)]);
+    expect(advantage(time, time.outcomes[0]!, time.outcomes[1]!)).toBe(3);
+  });
+
+  it('claims nothing about what was not measured', () => {
+    expect(checkGoal(speed, { against: 'gone', atLeast: 2 }).isMet).toBeNull();
+    expect(renderCase(speed)).toContain('| gone | – | – | – | – | absent: not installed |');
+  });
+
+  it('draws every contender and escapes text', () => {
+    const chart = renderChart([speed]);
+    expect(chart.match(/<rect /g)).toHaveLength(1 + 4);
+    expect(chart).toContain('a &lt;case>');
+    expect(chart).toContain('80 % of roofline');
+  });
+});
