@@ -1,4 +1,4 @@
-/** A byte-level BPE vocabulary without training: the bytes, then random joins of letters, as GGUF metadata. */
+/** A byte-level BPE vocabulary without training: the bytes, all pairs of letters, then random joins, as GGUF metadata. */
 import type { MetadataInput } from '../src/format/index.ts';
 import { byteLevelAlphabet } from '../src/text/token-bytes.ts';
 import type { RandomWords } from './random-blocks.ts';
@@ -13,20 +13,23 @@ export function syntheticVocabulary(size: number, random: RandomWords): [string,
   const tokens = [...SPECIAL, ...byteLevelAlphabet()];
   const merges: string[] = [];
   const space = byteLevelAlphabet()[0x20]!;
-  const starts = [...'abcdefghijklmnopqrstuvwxyz', space];
-  const ends = starts.slice(0, -1); // a space begins a token only
+  const letters = [...'abcdefghijklmnopqrstuvwxyz'];
+  const starts = [...letters, space];
+  const ends = [...letters]; // a space begins a token only
   const known = new Set(tokens);
-  const pick = (list: readonly string[]) => list[(random.next() >>> 0) % list.length]!;
-  while (tokens.length < size) {
-    const [left, right] = [pick(starts), pick(ends)];
+  const join = (left: string, right: string): void => {
     const joined = left + right;
-    if (joined.length > MOST_CHARACTERS || known.has(joined)) continue;
+    if (joined.length > MOST_CHARACTERS || known.has(joined)) return;
     known.add(joined);
     tokens.push(joined);
     merges.push(`${left} ${right}`);
     starts.push(joined);
     if (!joined.startsWith(space)) ends.push(joined);
-  }
+  };
+  // All pairs first, so that any word takes half as many tokens as letters at most.
+  for (const left of [space, ...letters]) for (const right of letters) join(left, right);
+  const pick = (list: readonly string[]) => list[(random.next() >>> 0) % list.length]!;
+  while (tokens.length < size) join(pick(starts), pick(ends));
   return [
     ['tokenizer.ggml.model', 'gpt2'],
     ['tokenizer.ggml.pre', 'llama-bpe'],

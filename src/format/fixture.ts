@@ -31,7 +31,7 @@ export const GGUF: GgufContent = {
     ['big', 2n ** 63n],
     ['long', { type: 'i64', value: -7 }],
     ['yes', true],
-    ['words', ['a', 'é', '']],
+    ['words', ['a', 'é', '', '\ufeffx', '漢😀']],
     ['flags', [true, false]],
     ['ids', Int32Array.of(1, -2, 3)],
     ['scores', Float32Array.of(0.5, -1)],

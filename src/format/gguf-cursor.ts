@@ -13,13 +13,33 @@ import {
 
 const MOST_NESTING = 4;
 
+/**
+ * UTF-8 of characters below U+0800; undefined where there is anything else. Vocabularies are a hundred
+ * thousand such strings, for which TextDecoder's cost per call would be most of the time to open a file.
+ */
+function shortText(bytes: Uint8Array, start: number, end: number): string | undefined {
+  let text = '';
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if (byte < 0x80) {
+      text += String.fromCharCode(byte);
+      continue;
+    }
+    const next = i + 1 < end ? bytes[i + 1]! : 0;
+    if (byte < 0xc2 || byte > 0xdf || (next & 0xc0) !== 0x80) return undefined;
+    text += String.fromCharCode(((byte & 0x1f) << 6) | (next & 0x3f));
+    i++;
+  }
+  return text;
+}
+
 /** Thrown values carry `details.neededBytes` where the header goes on behind the bytes at hand. */
 export class GgufCursor {
   at = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #source: ByteSource;
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
   /** `bytes` are the first ones of `source`. */
   constructor(bytes: Uint8Array, source: ByteSource) {
@@ -48,26 +68,32 @@ export class GgufCursor {
     return this.#view.getUint32(this.#take(4, what), true);
   }
 
+  /** A u64 as a number: exact up to 2^53, near enough beyond to be refused. */
+  #wide(what: string): number {
+    const at = this.#take(8, what);
+    return this.#view.getUint32(at + 4, true) * 2 ** 32 + this.#view.getUint32(at, true);
+  }
+
   /** A u64 that counts bytes or things in the file, each of which takes `leastBytes` there. */
   count(what: string, leastBytes: number): number {
-    const value = this.#view.getBigUint64(this.#take(8, what), true);
-    if (value * BigInt(leastBytes) > this.#source.sizeBytes - this.at) {
-      throw this.fail(`${what} is ${value}, more than the file can hold`);
-    }
-    return Number(value);
+    const value = this.#wide(what);
+    if (value * leastBytes <= this.#source.sizeBytes - this.at) return value;
+    throw this.fail(`${what} is ${value}, more than the file can hold`);
   }
 
   /** A u64 that need not be a count. Throws BAD_FILE beyond 2^53. */
   u64(what: string): number {
-    const value = this.#view.getBigUint64(this.#take(8, what), true);
+    const value = this.#wide(what);
     if (value > Number.MAX_SAFE_INTEGER) throw this.fail(`${what} is ${value}, beyond any file`);
-    return Number(value);
+    return value;
   }
 
   text(what: string, mostBytes = Number.POSITIVE_INFINITY): string {
     const length = this.count(`the length of ${what}`, 1);
     if (length > mostBytes) throw this.fail(`${what} is ${length} bytes long, at most ${mostBytes} are allowed`);
     const start = this.#take(length, what);
+    const short = length <= 64 ? shortText(this.#bytes, start, this.at) : undefined;
+    if (short !== undefined) return short;
     try {
       return this.#decoder.decode(this.#bytes.subarray(start, start + length));
     } catch {
