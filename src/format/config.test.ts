@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { failure } from './fixture.ts';
+import { failure } from './file.fixture.ts';
 import { generationDefaults, memorySource, parseJson, readConfig } from './index.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Q4_0, unpack } from '../quant/index.ts';
-import { collect, failure } from './fixture.ts';
+import { collect, failure } from './file.fixture.ts';
 import {
   type GgufContent,
   type GgufFile,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BitloomError } from '../ir/error.ts';
-import { collect, failure, GGUF } from './fixture.ts';
+import { collect, failure, GGUF } from './file.fixture.ts';
 import {
   type ByteSource,
   f32Value,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BitloomError } from '../ir/error.ts';
 import { pack, Q4_0 } from '../quant/index.ts';
-import { collect, FLOATS, failure } from './fixture.ts';
+import { collect, FLOATS, failure } from './file.fixture.ts';
 import { memorySource, openSafetensors, readTensor, safetensorsPieces, type TensorSource } from './index.ts';
 
 /** A file with this header text (or its declared length) and `dataBytes` of data. */
