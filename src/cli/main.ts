@@ -71,16 +71,16 @@ function runCommand(
 ): Command {
   const command = program
     .command('run [model]')
-    .description('Continue a prompt, or chat on a terminal. Without a model, the embedded one.')
+    .description(
+      'Continue a prompt, or chat on a terminal. Without a model, the embedded one.\nSampling that is not given is what the model recommends.',
+    )
     .addOption(option('-m, --model <path>', 'the model, where it is not given as an argument'))
     .addOption(option('-p, --prompt <text>', "what to answer; '-' reads stdin. Without it: chat on a terminal"))
     .addOption(option('--system <text>', 'instruction that goes before the conversation'))
     .addOption(option('-n, --max-tokens <n>', 'stop after this many tokens', integer(1, 2 ** 31)))
-    .addOption(
-      option('--temperature <t>', '0 takes the likeliest token; higher dares more', number(0, 100)).default(0.7),
-    )
-    .addOption(option('--top-k <k>', 'draw among the k likeliest tokens; 0 is all', integer(0, 2 ** 31)).default(40))
-    .addOption(option('--top-p <p>', 'draw among the likeliest that sum to p', number(0, 1)).default(0.95))
+    .addOption(option('--temperature <t>', '0 takes the likeliest token; higher dares more', number(0, 100)))
+    .addOption(option('--top-k <k>', 'draw among the k likeliest tokens; 0 is all', integer(0, 2 ** 31)))
+    .addOption(option('--top-p <p>', 'draw among the likeliest that sum to p', number(0, 1)))
     .addOption(option('--min-p <p>', 'leave out what is less likely than p times the likeliest', number(0, 1)))
     .addOption(option('--repetition-penalty <r>', 'above 1 makes repetition less likely', number(0.01, 100)))
     .addOption(option('-s, --seed <s>', 'same seed, same text; drawn and told when not given', integer(0, 2 ** 32 - 1)))

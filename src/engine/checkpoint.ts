@@ -36,13 +36,13 @@ async function readJson(folder: string, name: string): Promise<ConfigRecord> {
 }
 
 async function openFolder(folder: string, weightsPath: string, signal?: AbortSignal): Promise<Checkpoint> {
-  const names = (await platform.listFolder(folder)) ?? [];
-  const optional = async (name: string) => (names.includes(name) ? readJson(folder, name) : {});
+  const has = (name: string): Promise<boolean> => platform.exists(platform.joinPath(folder, name));
+  const optional = async (name: string) => ((await has(name)) ? readJson(folder, name) : {});
   const config = await readJson(folder, 'config.json');
   const [tokenizerConfig, generationConfig] = [await optional('tokenizer_config.json'), await optional('generation_config.json')];
   const tokenizer = tokenizerFromJson(await readJson(folder, 'tokenizer.json'), tokenizerConfig, { ...config, ...generationConfig });
   const templatePath = platform.joinPath(folder, 'chat_template.jinja');
-  const source = names.includes('chat_template.jinja') ? await platform.readText(templatePath) : chatTemplateOfConfig(tokenizerConfig);
+  const source = (await has('chat_template.jinja')) ? await platform.readText(templatePath) : chatTemplateOfConfig(tokenizerConfig);
   const file = await platform.openFile(weightsPath, signal);
   return {
     path: weightsPath,
@@ -81,7 +81,7 @@ async function openGgufFile(path: string, signal?: AbortSignal): Promise<Checkpo
 export async function openCheckpoint(source: string, signal?: AbortSignal): Promise<Checkpoint> {
   if (source.endsWith('.gguf')) return openGgufFile(source, signal);
   if (source.endsWith('.safetensors')) return openFolder(parentFolder(source), source, signal);
-  const names = await platform.listFolder(source);
+  const names = (await platform.listFolder(source)) ?? (await namesAtAddress(source));
   const weights = (names ?? []).filter((name) => name.endsWith('.safetensors') || name.endsWith('.gguf'));
   const chosen = weights.find((name) => name === 'model.safetensors') ?? (weights.length === 1 ? weights[0]! : undefined);
   if (chosen === undefined) {
@@ -90,6 +90,12 @@ export async function openCheckpoint(source: string, signal?: AbortSignal): Prom
   }
   const path = platform.joinPath(source, chosen);
   return chosen.endsWith('.gguf') ? openGgufFile(path, signal) : openFolder(source, path, signal);
+}
+
+/** An address cannot be listed; it is a model folder where the usual weights file is. */
+async function namesAtAddress(address: string): Promise<readonly string[] | undefined> {
+  const name = 'model.safetensors';
+  return (await platform.exists(platform.joinPath(address, name))) ? [name] : undefined;
 }
 
 const parentFolder = (path: string): string => path.replace(/[^/\\]*$/, '').replace(/(?<=.)[/\\]$/, '') || '.';

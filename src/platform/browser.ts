@@ -2,7 +2,7 @@
 import { BitloomError } from '../ir/error.ts';
 import type { Platform } from './platform.ts';
 import { wasmHost } from './wasm-host-browser.ts';
-import { openAddress, readAddressText } from './web-file.ts';
+import { addressExists, openAddress, readAddressText } from './web-file.ts';
 
 export type { MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
 export type { HostThread, WasmHost } from './wasm-host.ts';
@@ -17,6 +17,7 @@ export const platform: Platform = {
   name: 'browser',
   openFile: (path, signal) => openAddress(absolute(path), signal),
   readText: (path, signal) => readAddressText(absolute(path), signal),
+  exists: (path) => addressExists(absolute(path)),
   async writeFile(path) {
     throw new BitloomError('UNSUPPORTED_FEATURE', `Cannot write ${path}: a page has no file system.`, { path });
   },

@@ -1,7 +1,7 @@
 /** The platform of Node: files by descriptor, memory and cores from the operating system. */
 
 import { closeSync, fstatSync, openSync, read, readFileSync, readSync } from 'node:fs';
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { access, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { env, pid } from 'node:process';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { BitloomError } from '../ir/error.ts';
 import type { Platform, RandomAccessFile } from './platform.ts';
 import { wasmHost } from './wasm-host-node.ts';
-import { isWebAddress, openAddress, readAddressText } from './web-file.ts';
+import { addressExists, isWebAddress, openAddress, readAddressText } from './web-file.ts';
 
 export type { MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
 export type { HostThread, WasmHost } from './wasm-host.ts';
@@ -142,6 +142,13 @@ export const platform: Platform = {
       }
       throw fileError(path, cause);
     }
+  },
+  async exists(path) {
+    if (isWebAddress(path)) return addressExists(path);
+    return access(path).then(
+      () => true,
+      () => false,
+    );
   },
   writeFile,
   async listFolder(path) {

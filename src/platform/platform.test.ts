@@ -87,6 +87,13 @@ describe('files that are not there', () => {
     expect(await codeOf(browser.readText('http://127.0.0.1:1/none'))).toBe('BAD_FILE');
   });
 
+  test('exists() tells, without an error', async () => {
+    expect(await platform.exists(join(folder, 'data.bin'))).toBe(true);
+    expect(await platform.exists(join(folder, 'nothing'))).toBe(false);
+    expect(await browser.exists(`${address}/ranges`)).toBe(true);
+    expect(await browser.exists(`${address}/missing`)).toBe(false);
+  });
+
   test('a closed file is an error, not stale bytes', async () => {
     const file = await platform.openFile(join(folder, 'data.bin'));
     await file.close();

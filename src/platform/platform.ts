@@ -33,6 +33,8 @@ export interface Platform {
   openFile(path: string, signal?: AbortSignal): Promise<RandomAccessFile>;
   /** Reads a whole UTF-8 text file. Throws: MISSING_FILE, BAD_FILE. */
   readText(path: string, signal?: AbortSignal): Promise<string>;
+  /** True where a path or an address names something that can be read. */
+  exists(path: string): Promise<boolean>;
   /** Writes a whole file: complete or not at all. Throws: UNSUPPORTED_FEATURE in browsers. */
   writeFile(path: string, parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
   /** Names in a folder, sorted; undefined where `path` is no folder. */

@@ -61,6 +61,18 @@ export async function readAddressText(address: string, signal?: AbortSignal): Pr
   return (await request(address, {}, signal)).text();
 }
 
+/** True where an address answers. */
+export async function addressExists(address: string): Promise<boolean> {
+  try {
+    const response = await request(address, { Range: 'bytes=0-0' });
+    await response.body?.cancel();
+    return true;
+  } catch (error) {
+    if (error instanceof BitloomError && error.code === 'MISSING_FILE') return false;
+    throw error;
+  }
+}
+
 async function request(address: string, headers: Record<string, string>, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
