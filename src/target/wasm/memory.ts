@@ -1,0 +1,145 @@
+/**
+ * The one linear memory that every plan of a target shares, and its allocator: best fit over a list
+ * of free ranges, 64-byte aligned, neighbours merged. Pages that were never written cost nothing.
+ */
+import { BitloomError } from '../../ir/error.ts';
+
+const PAGE_BYTES = 65_536;
+const MAXIMUM_PAGES = 65_536;
+const ALIGNMENT = 64;
+/** Memory grows by at least this much, so that small allocations do not each make the engine move limits. */
+const GROWTH_BYTES = 4 << 20;
+
+interface FreeRange {
+  start: number;
+  end: number;
+}
+
+const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+export class LinearMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly isShared: boolean;
+  /** Sorted by address; no two touch. */
+  readonly #free: FreeRange[] = [];
+  readonly #sizes = new Map<number, number>();
+  #endBytes: number;
+  #liveBytes = 0;
+
+  /**
+   * Reserves address space up to 4 GiB, or less where the engine refuses. Nothing below `firstByte` is
+   * handed out.
+   */
+  constructor(isShared: boolean, firstByte: number) {
+    this.isShared = isShared;
+    this.memory = reserve(isShared, Math.ceil(firstByte / PAGE_BYTES));
+    this.#endBytes = this.memory.buffer.byteLength;
+    if (this.#endBytes > firstByte) this.#free.push({ start: align(firstByte), end: this.#endBytes });
+  }
+
+  /** Bytes allocated and not freed, as they were asked for. */
+  get liveBytes(): number {
+    return this.#liveBytes;
+  }
+
+  /** Address of `byteLength` uninitialised bytes. Throws OUT_OF_MEMORY with `neededBytes` and `availableBytes`. */
+  allocate(byteLength: number): number {
+    if (!Number.isInteger(byteLength) || byteLength < 0) {
+      throw new BitloomError('INVALID_ARGUMENT', `cannot allocate ${byteLength} bytes`, { byteLength });
+    }
+    const size = align(Math.max(byteLength, 1));
+    const range = this.#bestFit(size) ?? this.#grow(size);
+    const address = range.start;
+    range.start += size;
+    if (range.start === range.end) this.#free.splice(this.#free.indexOf(range), 1);
+    this.#sizes.set(address, byteLength);
+    this.#liveBytes += byteLength;
+    return address;
+  }
+
+  /** Gives an allocation back. Throws INVALID_ARGUMENT for anything that is not one. */
+  free(address: number): void {
+    const byteLength = this.#sizes.get(address);
+    if (byteLength === undefined) {
+      throw new BitloomError('INVALID_ARGUMENT', `address ${address} is not allocated`, { address });
+    }
+    this.#sizes.delete(address);
+    this.#liveBytes -= byteLength;
+    this.#release(address, address + align(Math.max(byteLength, 1)));
+  }
+
+  /** The bytes of a range. Where memory is not shared, growing makes earlier results useless: ask anew. */
+  view(address: number, byteLength: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, address, byteLength);
+  }
+
+  #bestFit(size: number): FreeRange | undefined {
+    let best: FreeRange | undefined;
+    for (const range of this.#free) {
+      const room = range.end - range.start;
+      if (room >= size && (best === undefined || room < best.end - best.start)) best = range;
+    }
+    return best;
+  }
+
+  /** Extends the memory until its last free range holds `size` bytes, and returns that range. */
+  #grow(size: number): FreeRange {
+    const last = this.#free.at(-1);
+    const atEnd = last?.end === this.#endBytes ? this.#endBytes - last.start : 0;
+    const missingPages = Math.ceil((size - atEnd) / PAGE_BYTES);
+    const wantedPages = Math.max(missingPages, GROWTH_BYTES / PAGE_BYTES);
+    if (!this.#tryGrow(wantedPages) && !this.#tryGrow(missingPages)) {
+      const availableBytes = MAXIMUM_PAGES * PAGE_BYTES - this.#endBytes + atEnd;
+      throw new BitloomError(
+        'OUT_OF_MEMORY',
+        `WebAssembly memory has no room for ${size} bytes: ${this.#liveBytes} are in use and at most ${availableBytes} in one piece are left. Free tensors, or use a smaller model or context.`,
+        { neededBytes: size, availableBytes, liveBytes: this.#liveBytes },
+      );
+    }
+    return this.#free.at(-1)!;
+  }
+
+  #tryGrow(pages: number): boolean {
+    try {
+      this.memory.grow(pages);
+    } catch {
+      return false;
+    }
+    const start = this.#endBytes;
+    this.#endBytes += pages * PAGE_BYTES;
+    this.#release(start, this.#endBytes);
+    return true;
+  }
+
+  #release(start: number, end: number): void {
+    const free = this.#free;
+    let low = 0;
+    let high = free.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (free[middle]!.start < start) low = middle + 1;
+      else high = middle;
+    }
+    const [before, after] = [free[low - 1], free[low]];
+    const joinsBefore = before?.end === start;
+    const joinsAfter = after?.start === end;
+    if (joinsBefore && joinsAfter) {
+      before.end = after.end;
+      free.splice(low, 1);
+    } else if (joinsBefore) before.end = end;
+    else if (joinsAfter) after.start = start;
+    else free.splice(low, 0, { start, end });
+  }
+}
+
+/** Engines may refuse to reserve 4 GiB of address space (phones do); half as much is tried then, and so on. */
+function reserve(shared: boolean, initial: number): WebAssembly.Memory {
+  for (let maximum = MAXIMUM_PAGES; maximum > initial; maximum >>= 1) {
+    try {
+      return new WebAssembly.Memory({ initial, maximum, shared });
+    } catch {
+      // Refused; the next attempt asks for less.
+    }
+  }
+  throw new BitloomError('OUT_OF_MEMORY', 'the engine refuses to reserve WebAssembly memory', {});
+}

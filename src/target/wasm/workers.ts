@@ -1,0 +1,176 @@
+/**
+ * The threads that run plans together. Where the caller may block it is thread 0 and works along; a
+ * page's main thread may not, so there all threads are workers and the first tells when a job ends.
+ */
+import { BitloomError } from '../../ir/error.ts';
+import type { HostThread, WasmHost } from '../../platform/index.ts';
+import { CONTROL } from './control.ts';
+import type { WasmBuffer, WasmPlan } from './wasm-plan.ts';
+import { WORKER_PROGRAM, type WorkerMessage, type WorkerReply } from './worker-program.ts';
+
+/** What a plan's module exports to the calling thread. */
+export interface PlanExports {
+  run(args: number, thread: number, threads: number): void;
+}
+
+const word = (address: number): number => address >> 2;
+
+export class Workers {
+  /** Threads that run a plan, the caller included where it works along. */
+  readonly threads: number;
+  readonly #host: WasmHost;
+  readonly #memory: WebAssembly.Memory;
+  readonly #control: Int32Array;
+  readonly #callerWorks: boolean;
+  readonly #workers: HostThread[] = [];
+  #started: Promise<unknown>;
+  #isInLoop = false;
+  #nJobs = 0;
+  /** The last job where callers do not wait by themselves: jobs run one after the other. */
+  #lastJob: Promise<unknown> = Promise.resolve();
+
+  /** Starts the threads; `started` waits for them. */
+  constructor(host: WasmHost, memory: WebAssembly.Memory, threads: number) {
+    this.threads = threads;
+    this.#host = host;
+    this.#memory = memory;
+    this.#control = new Int32Array(memory.buffer, 0, 1024);
+    this.#callerWorks = host.mayBlock();
+    this.#started = Promise.all(this.#startAll());
+    this.#started.catch(() => {}); // reported by `started`, whenever it is asked
+  }
+
+  #startAll(): Promise<unknown>[] {
+    const ready: Promise<unknown>[] = [];
+    for (let thread = this.#callerWorks ? 1 : 0; thread < this.threads; thread++) {
+      const worker = this.#host.startThread(WORKER_PROGRAM, `bitloom ${thread}`);
+      ready.push(worker.receive());
+      this.#workers.push(worker);
+      this.#post(worker, { kind: 'start', memory: this.#memory, thread, threads: this.threads });
+    }
+    return ready;
+  }
+
+  /** Resolves when all threads run. Throws UNSUPPORTED_FEATURE when one cannot be started. */
+  async started(): Promise<void> {
+    try {
+      await this.#started;
+    } catch (cause) {
+      const why = (cause as Error).message;
+      throw new BitloomError(
+        'UNSUPPORTED_FEATURE',
+        `a worker thread did not start: ${why}. Try threads: 1.`,
+        {},
+        { cause },
+      );
+    }
+  }
+
+  #post(worker: HostThread, message: WorkerMessage): void {
+    worker.post(message);
+  }
+
+  /** Calls the workers back to their messages, and sends one. */
+  #tell(message: WorkerMessage): void {
+    if (this.#isInLoop) {
+      Atomics.add(this.#control, word(CONTROL.epoch), 1);
+      this.#wakeForJob();
+      this.#isInLoop = false;
+    }
+    for (const worker of this.#workers) this.#post(worker, message);
+  }
+
+  #wakeForJob(): void {
+    Atomics.add(this.#control, word(CONTROL.job), 1);
+    if (Atomics.load(this.#control, word(CONTROL.sleepers)) > 0) Atomics.notify(this.#control, word(CONTROL.job));
+  }
+
+  /** Gives all workers a plan's module. `args` is the address of its table. */
+  add(plan: number, module: WebAssembly.Module, args: number): void {
+    this.#tell({ kind: 'add', plan, module, args });
+  }
+
+  drop(plan: number): void {
+    this.#tell({ kind: 'drop', plan });
+  }
+
+  /**
+   * Runs a plan on all threads, to its end. Where the caller works along, that is before this returns.
+   * Throws INVALID_GRAPH when generated code traps in any thread; the threads can be used again.
+   */
+  run(plan: WasmPlan, args: readonly WasmBuffer[]): Promise<void> {
+    if (this.#callerWorks) return this.#start(plan, args);
+    const job = this.#lastJob.then(() => this.#start(plan, args));
+    this.#lastJob = job.catch(() => {});
+    return job;
+  }
+
+  async #start(plan: WasmPlan, args: readonly WasmBuffer[]): Promise<void> {
+    this.#enterLoop();
+    plan.memory.setArguments(args);
+    Atomics.store(this.#control, word(CONTROL.plan), plan.id);
+    this.#nJobs++;
+    if (this.#callerWorks) this.#runAlong(plan);
+    else await this.#runInWorkers();
+  }
+
+  #enterLoop(): void {
+    if (this.#isInLoop) return;
+    const job = Atomics.load(this.#control, word(CONTROL.job));
+    const epoch = Atomics.load(this.#control, word(CONTROL.epoch));
+    this.#isInLoop = true;
+    this.#workers.forEach((worker, i) => {
+      this.#post(worker, { kind: 'enter', job, epoch, tells: !this.#callerWorks && i === 0 });
+    });
+  }
+
+  #runAlong({ exports, memory }: WasmPlan): void {
+    this.#wakeForJob();
+    try {
+      exports.run(memory.address, 0, this.threads);
+    } catch (cause) {
+      const control = this.#control;
+      Atomics.store(control, word(CONTROL.aborted), 1);
+      Atomics.add(control, word(CONTROL.generation), 1);
+      Atomics.notify(control, word(CONTROL.generation));
+      this.#awaitReturns();
+      this.#throwFailure(cause);
+    }
+  }
+
+  async #runInWorkers(): Promise<void> {
+    const reply = this.#workers[0]!.receive() as Promise<WorkerReply>;
+    this.#wakeForJob();
+    if ((await reply) !== 'failed') return;
+    // The others trap at their next barrier; let them, without blocking the page.
+    while (!this.#haveAllReturned()) await new Promise((resolve) => setTimeout(resolve, 1));
+    this.#throwFailure(undefined);
+  }
+
+  #haveAllReturned(): boolean {
+    return Atomics.load(this.#control, word(CONTROL.returned)) === ((this.#nJobs * this.#workers.length) | 0);
+  }
+
+  #awaitReturns(): void {
+    const returned = word(CONTROL.returned);
+    while (!this.#haveAllReturned()) {
+      Atomics.wait(this.#control, returned, Atomics.load(this.#control, returned), 10);
+    }
+  }
+
+  #throwFailure(cause: unknown): never {
+    const control = this.#control;
+    const length = Atomics.exchange(control, word(CONTROL.failureLength), 0);
+    const text = new TextDecoder().decode(new Uint8Array(this.#memory.buffer, CONTROL.failureText, length).slice());
+    Atomics.store(control, word(CONTROL.arrived), 0);
+    Atomics.store(control, word(CONTROL.aborted), 0);
+    const why = text || (cause instanceof Error ? cause.message : String(cause));
+    throw new BitloomError('INVALID_GRAPH', `generated code failed: ${why}`, { why }, { cause });
+  }
+
+  /** Ends the threads. */
+  dispose(): void {
+    for (const worker of this.#workers) worker.terminate();
+    this.#workers.length = 0;
+  }
+}
