@@ -9,6 +9,8 @@ export interface Workload {
   readonly workPerIteration: number;
   /** One line about what really runs: version, threads, special settings. */
   readonly note: string;
+  /** Threads that work all the time while it runs, where that is not `threads` of the options; 0 = unknown. */
+  readonly busyThreads?: number;
   /** Does the work. A workload that measures itself returns its value in the unit of the case. */
   run(iterations: number): number | undefined | Promise<number | undefined>;
 }

@@ -1,13 +1,7 @@
 /** The table of all cases. Adding a contender or a case is adding a row here and, at most, one adapter. */
 import { type Case, type Contender, UNITS, type Unit } from './case.ts';
-import {
-  BYTES_PER_WEIGHT,
-  decodeWeights,
-  kvCacheBytes,
-  layerWeights,
-  MODEL_SHAPES,
-  type ModelFormat,
-} from './model-shape.ts';
+import type { ModelFormat, ModelSize } from './generate-model.ts';
+import { BYTES_PER_WEIGHT, modelCost } from './model-cost.ts';
 import type { ProbeKind } from './probe.ts';
 
 const THREADS = [1, 2] as const;
@@ -113,14 +107,17 @@ function gemvCases(): Case[] {
   );
 }
 
-type ModelSize = keyof typeof MODEL_SHAPES;
+/** Name of the model that needs no file of bench/models. */
+export const EMBEDDED_MODEL = 'tiny';
 const PROMPT_TOKENS = 128;
+/** Context that the models are loaded with by default: their own. */
+const CONTEXT_LENGTH = 2048;
 
 /** Prefill and decode of one random-weight model, against native llama.cpp and what the machine allows. */
 function modelCases(size: ModelSize, format: ModelFormat, isQuick: boolean): Case[] {
-  const shape = MODEL_SHAPES[size];
+  const { layerWeights, decodeWeights } = modelCost(size);
   const model = `${size}-${format}`;
-  const bytesPerToken = decodeWeights(shape) * BYTES_PER_WEIGHT[format];
+  const bytesPerToken = decodeWeights * BYTES_PER_WEIGHT[format];
   const dotRatio = (weights: number): number => 1 / (2 * weights);
   return THREADS.flatMap((threads): Case[] => {
     const rivals = (work: string, tokens: number): Contender[] => [
@@ -134,10 +131,7 @@ function modelCases(size: ModelSize, format: ModelFormat, isQuick: boolean): Cas
         title: `prefill of ${PROMPT_TOKENS} tokens, ${model}, ${plural(threads)}`,
         unit: UNITS.tokens,
         isQuick: isQuick && threads === 1,
-        contenders: [
-          ...rivals('prefill', PROMPT_TOKENS),
-          ceiling(arithmetic, threads, 0, dotRatio(layerWeights(shape))),
-        ],
+        contenders: [...rivals('prefill', PROMPT_TOKENS), ceiling(arithmetic, threads, 0, dotRatio(layerWeights))],
       },
       {
         name: `decode-${model}-${threads}t`,
@@ -147,7 +141,7 @@ function modelCases(size: ModelSize, format: ModelFormat, isQuick: boolean): Cas
         contenders: [
           ...rivals('decode', size === '1.1B' ? 8 : 32),
           ceiling('read', threads, bytesPerToken, 1 / bytesPerToken),
-          ceiling(arithmetic, threads, 0, dotRatio(decodeWeights(shape))),
+          ceiling(arithmetic, threads, 0, dotRatio(decodeWeights)),
         ],
         ...(model === '110M-Q4_0' ? { goals: [{ against: 'read ceiling', atLeast: 0.5 }] } : {}),
       },
@@ -174,9 +168,9 @@ function threadCases(): Case[] {
 /** Process start to first token, peak memory, and the time to generate all kernels. */
 function coldCases(): Case[] {
   const model = '1.1B-Q4_0';
-  const shape = MODEL_SHAPES['1.1B'];
-  const fileMegabytes = ((decodeWeights(shape) + shape.dim * shape.vocabSize) * BYTES_PER_WEIGHT.Q4_0) / 1e6;
-  const cacheMegabytes = kvCacheBytes(shape, 2048) / 1e6;
+  const { fileWeights, cacheBytesPerToken } = modelCost('1.1B');
+  const fileMegabytes = (fileWeights * BYTES_PER_WEIGHT.Q4_0) / 1e6;
+  const cacheMegabytes = (cacheBytesPerToken * CONTEXT_LENGTH) / 1e6;
   const rows: readonly [string, string, Unit, string, string, number][] = [
     [
       'first-token-tiny',
@@ -202,7 +196,7 @@ function coldCases(): Case[] {
     title,
     unit,
     perProcess: true,
-    isQuick: source === 'tiny',
+    isQuick: source === EMBEDDED_MODEL,
     limit,
     contenders: [ours(work, 2, { model: source })],
   }));

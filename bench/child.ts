@@ -45,9 +45,9 @@ async function runOnce(workload: Workload, nThreads: number): Promise<void> {
 async function main(): Promise<void> {
   const [adapterPath, optionsJson, mode] = process.argv.slice(2);
   const options = JSON.parse(optionsJson!) as Options;
-  const nThreads = Number(options.threads ?? 1);
   const adapter = (await import(pathToFileURL(adapterPath!).href)) as Adapter;
   const workload = await adapter.prepare(options);
+  const nThreads = workload.busyThreads ?? Number(options.threads ?? 1);
   if (mode === 'once') return runOnce(workload, nThreads);
   const iterations = await calibrate(workload, Number(options.sampleMs ?? 100) / 1000);
   process.on('message', () => {

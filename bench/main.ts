@@ -1,9 +1,10 @@
 /** The command line of the bench: chooses cases, measures them, writes JSON, Markdown and SVG. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Case } from './case.ts';
-import { allCases } from './cases.ts';
+import { allCases, EMBEDDED_MODEL } from './cases.ts';
 import { renderChart } from './chart.ts';
 import type { Places } from './contender.ts';
 import { describeMachine, lastLevelCacheBytes, load } from './machine.ts';
@@ -49,6 +50,18 @@ const parseOptions = () =>
 /** A working set four times the last-level cache, but at least 256 MiB and at most 1 GiB. */
 const dramBytes = (): number => Math.min(1 << 30, Math.max(256 << 20, 4 * lastLevelCacheBytes()));
 
+/** Writes the random-weight models that the cases need and that are not there yet. */
+function generateModels(cases: readonly Case[]): void {
+  const names = cases.flatMap((task) => task.contenders.map(({ options }) => options.model));
+  for (const name of new Set(names)) {
+    if (name === undefined || name === EMBEDDED_MODEL || existsSync(`${repository}bench/models/${name}.gguf`)) continue;
+    process.stderr.write(`bench: writing bench/models/${name}.gguf\n`);
+    spawnSync(process.execPath, [`${repository}bench/generate-model.js`, ...String(name).split('-')], {
+      stdio: 'inherit',
+    });
+  }
+}
+
 async function measureAll(cases: readonly Case[], places: Places, budget: () => number): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
   for (const [index, task] of cases.entries()) {
@@ -75,6 +88,7 @@ async function main(): Promise<void> {
     process.exitCode = 2;
     return;
   }
+  generateModels(cases);
   const nodes = { newest: process.env.BITLOOM_NODE_NEWEST ?? process.execPath, current: process.execPath };
   const start = performance.now();
   let left = cases.length;

@@ -36,6 +36,11 @@ describe('disturbedShare', () => {
     expect(disturbedShare(start, end, 2)).toBeCloseTo(0.3);
   });
 
+  it('trusts the counters alone where no thread is known to be busy', () => {
+    const end = reading(1100, 60, { main: [501, 5], worker: [11, 0] });
+    expect(disturbedShare(start, end, 0)).toBeCloseTo(0.1);
+  });
+
   it('is unknown without counters', () => {
     expect(disturbedShare(null, start, 1)).toBeNull();
   });

@@ -73,7 +73,7 @@ export function disturbedShare(
     ran.push(times.ranNs - (earlier?.ranNs ?? 0));
     waitedNs += times.waitedNs - (earlier?.waitedNs ?? 0);
   }
-  const leastBusyNs = ran.sort((a, b) => b - a)[nThreads - 1] ?? 0;
+  const leastBusyNs = ran.sort((a, b) => b - a)[nThreads - 1] ?? 0; // none where nothing is known
   const idleMs = wallMs - leastBusyNs / 1e6;
   const lostMs = nThreads === 1 ? idleMs : Math.min(idleMs, waitedNs / 1e6 + after.stolenMs - before.stolenMs);
   return Math.min(1, Math.max(0, lostMs / wallMs));

@@ -38,9 +38,11 @@ export async function prepare(options: Options): Promise<Workload> {
   const sequence = context.getSequence();
   const note = `node-llama-cpp ${await getModuleVersion()} (native), ${threads} threads`;
   const prompt = Array.from({ length: tokens }, (_, i) => 3 + ((i * 7919) % 30_000));
-  if (options.work === 'prefill') return { workPerIteration: tokens, note, run: (n) => prefill(sequence, prompt, n) };
+  const busyThreads = 0; // it starts threads for each evaluation, which are gone when the counters are read
+  const about = { workPerIteration: tokens, note, busyThreads };
+  if (options.work === 'prefill') return { ...about, run: (n) => prefill(sequence, prompt, n) };
   const start = model.tokenize('Once upon a time');
-  return { workPerIteration: tokens, note, run: (n) => decode(sequence, start, tokens, n) };
+  return { ...about, run: (n) => decode(sequence, start, tokens, n) };
 }
 
 async function prefill(sequence: Sequence, prompt: number[], iterations: number): Promise<undefined> {
