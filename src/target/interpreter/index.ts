@@ -1,0 +1,1 @@
+export { type InterpreterOptions, InterpreterTarget } from './interpreter-target.ts';
