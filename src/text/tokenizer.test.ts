@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { BitloomError } from '../ir/error.ts';
 import { requireVocabularyFit, tokenizerFromJson } from './index.ts';
 import { anyText, tinyJson, tinyTokenizerJson } from './testing/tiny.ts';
+import { byteLevelAlphabet } from './token-bytes.ts';
 
 const tiny = tokenizerFromJson(
   tinyTokenizerJson(),
@@ -150,6 +151,29 @@ function pathsOf(node: object): string[][] {
     ...(typeof value === 'object' && value !== null ? pathsOf(value).map((path) => [key, ...path]) : []),
   ]);
 }
+
+test('words are cut by Unicode, not by what JavaScript takes for digits and spaces', () => {
+  const alphabet = byteLevelAlphabet();
+  const merges = [
+    [0x21, 0xc2],
+    [0xa3, 0xd9],
+  ].map((bytes) => bytes.map((byte) => alphabet[byte]!));
+  const tokens = [...alphabet, ...merges.map((merge) => merge.join(''))];
+  const tokenizer = tokenizerFromJson({
+    model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [
+        { type: 'Digits', individual_digits: true },
+        { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+      ],
+    },
+    decoder: { type: 'ByteLevel' },
+  });
+  expect(tokenizer.encode('!§')).toEqual([256, 0xa7]);
+  expect(tokenizer.encode('!\u0085')).toEqual([0x21, 0xc2, 0x85]);
+  expect(tokenizer.encode('٣٤')).toEqual([0xd9, 0xa3, 0xd9, 0xa4]);
+});
 
 describe('malformed tokenizers', () => {
   const withModel = (change: Record<string, unknown>): Record<string, unknown> => {

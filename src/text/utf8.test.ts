@@ -19,6 +19,8 @@ test.each([
   ['a surrogate', [0x61, 0xed, 0xa0, 0x80], 1],
   ['beyond U+10FFFF', [0xf4, 0x90, 0x80, 0x80], 0],
   ['a cut end after a real replacement character', [0xef, 0xbf, 0xbd, 0x62, 0xe2, 0x82], 4],
+  ['half a replacement character', [0x61, 0xef, 0xbf], 1],
+  ['a sequence broken off by a letter', [0xc3, 0xa9, 0xf0, 0x9f, 0x99, 0x61], 2],
 ])('%s is refused with its offset', (_, bytes, byteOffset) => {
   expect(() => decodeUtf8(Uint8Array.from(bytes))).toThrow(
     expect.objectContaining({ code: 'INVALID_ARGUMENT', details: { byteOffset, sizeBytes: bytes.length } }),

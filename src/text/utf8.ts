@@ -9,17 +9,33 @@ import { BitloomError } from '../ir/error.ts';
  * Throws: INVALID_ARGUMENT with the offset of the first byte that is not part of valid UTF-8.
  */
 export function decodeUtf8(bytes: Uint8Array): string {
-  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
-  // Replacement characters make the re-encoded bytes differ from the first invalid byte on.
-  const again = new TextEncoder().encode(text);
-  const offset = again.findIndex((byte, index) => byte !== bytes[index]);
-  if (offset < 0 && again.length === bytes.length) return text;
-  const byteOffset = offset < 0 ? again.length : offset;
-  throw new BitloomError(
-    'INVALID_ARGUMENT',
-    `the text is not valid UTF-8: byte ${byteOffset} of ${bytes.length} begins a malformed sequence; convert it to UTF-8 first`,
-    { byteOffset, sizeBytes: bytes.length },
-  );
+  try {
+    return new TextDecoder('utf-8', STRICT).decode(bytes);
+  } catch (cause) {
+    const byteOffset = startOfMalformed(bytes);
+    throw new BitloomError(
+      'INVALID_ARGUMENT',
+      `the text is not valid UTF-8: byte ${byteOffset} of ${bytes.length} begins a malformed sequence; convert it to UTF-8 first`,
+      { byteOffset, sizeBytes: bytes.length },
+      { cause },
+    );
+  }
+}
+
+const STRICT: TextDecoderOptions = { fatal: true, ignoreBOM: true };
+
+/** Feeds the decoder byte by byte; whenever text comes out, the next byte begins a new character. */
+function startOfMalformed(bytes: Uint8Array): number {
+  const decoder = new TextDecoder('utf-8', STRICT);
+  let start = 0;
+  try {
+    for (let i = 0; i < bytes.length; i++) {
+      if (decoder.decode(bytes.subarray(i, i + 1), { stream: true }) !== '') start = i + 1;
+    }
+  } catch {
+    // The decoder says that something is wrong, not where.
+  }
+  return start;
 }
 
 /**
