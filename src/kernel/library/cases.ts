@@ -6,7 +6,10 @@ import type { ElementType } from '../../ir/dtype.ts';
 import type { Attributes, Op } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops.ts';
 import type { TensorType } from '../../ir/shape.ts';
+import { activationFormat, packedFormat } from '../../quant/formats.ts';
 import { linearOp } from '../../quant/linear.ts';
+import { type NumberFormat, panel } from '../../quant/number-format.ts';
+import { quantizeOp } from '../../quant/quantize.ts';
 import { add, max, mul } from '../expression.ts';
 import type { Epilogue } from '../template.ts';
 
@@ -85,4 +88,48 @@ function dotGeneralCases(): KernelCase[] {
   ];
 }
 
-export const kernelCases = (): KernelCase[] => [...linearFloatCases(), ...dotGeneralCases()];
+/** The f32 sums run in another order; the integer ones are exact. */
+function linearPackedCases(): KernelCase[] {
+  const make = (m: number, n: number, groups: number, w: NumberFormat, rows = 4): KernelCase => {
+    const depth = groups * w.blockSize;
+    const inputs = [tensor(activationFormat(w.blockSize), m, depth), tensor(rows === 1 ? w : panel(w, rows), n, depth)];
+    return { template: rows === 1 ? 'linear any' : 'linear packed', op: linearOp, inputs, attrs: {}, bound: REORDERED };
+  };
+  const formats = ['Q8_0', 'Q4_0', 'Q4_1', 'I2_G32', 'I3_G64Z', 'I4_G128', 'I5_G32Z', 'I6_G32', 'I7_G64', 'I8_G32Z', 'I4_G32Z'].map((f) => packedFormat(f)!);
+  return [
+    ...formats.map((f) => make(1, 9, 2, f)),
+    ...formats.map((f) => make(5, 13, 1, f)),
+    ...formats.slice(0, 3).flatMap((f) => [make(2, 4, 3, f), make(3, 1, 1, f), make(7, 16, 2, f), make(3, 6, 1, f, 1)]),
+    ...formats.slice(3).map((f) => make(2, 3, 1, f, 1)),
+    { ...make(1, 11, 2, formats[1]!), epilogue: gainResidualRelu([1], 11) },
+    { ...make(6, 11, 2, formats[1]!), epilogue: gainResidualRelu([6], 11) },
+  ];
+}
+
+/** Packed weights by float activations, in both layouts. */
+function linearAnyCases(): KernelCase[] {
+  return ['Q8_0', 'Q4_1', 'I3_G32Z', 'I6_G64'].flatMap((name) => {
+    const format = packedFormat(name)!;
+    return [format, panel(format)].map((w): KernelCase => {
+      const inputs = [tensor('f32', 3, 2 * format.blockSize), tensor(w, 6, 2 * format.blockSize)];
+      return { template: 'linear any', op: linearOp, inputs, attrs: {}, bound: REORDERED };
+    });
+  });
+}
+
+function quantizeCases(): KernelCase[] {
+  const make = (dtype: ElementType, values: readonly number[] | undefined, group: number, ...shape: number[]): KernelCase => ({
+    template: 'quantize', op: quantizeOp, inputs: [{ dtype, shape, ...(values && { values }) }],
+    attrs: { format: activationFormat(group) }, bound: { nmse: 0, worst: 0 },
+  });
+  const halves = Array.from({ length: 64 }, (_, i) => (i === 5 ? 127 : (i % 9) - 4 + 0.5)); // ties go to even
+  const tiny = Array.from({ length: 64 }, (_, i) => (i < 32 ? 0 : i * 1e-41)); // below the least scale
+  return [
+    make('f32', undefined, 32, 3, 64), make('f32', undefined, 64, 2, 2, 64), make('f16', undefined, 128, 1, 256),
+    make('f32', halves, 32, 1, 64), make('f32', tiny, 32, 2, 32), make('f32', undefined, 32, 0, 32),
+  ];
+}
+
+export const kernelCases = (): KernelCase[] => [
+  ...linearFloatCases(), ...dotGeneralCases(), ...linearPackedCases(), ...linearAnyCases(), ...quantizeCases(),
+];

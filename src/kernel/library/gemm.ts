@@ -88,10 +88,10 @@ class Gemm {
       this.#rowTiles(pass, firstRow, lastRow);
     };
     const slices = Math.max(1, Math.ceil(depth / kc));
-    if (slices === 1) return slice({ start: i32(0), end: i32(depth) }, true, true);
-    slice({ start: i32(0), end: i32(kc) }, true, false);
-    if (slices > 2) k.loop(kc, (slices - 1) * kc, kc, (start) => slice({ start, end: add(start, kc) }, false, false));
-    slice({ start: i32((slices - 1) * kc), end: i32(depth) }, false, true);
+    if (slices === 1) return slice({ start: i32(0), length: i32(depth) }, true, true);
+    slice({ start: i32(0), length: i32(kc) }, true, false);
+    if (slices > 2) k.loop(kc, (slices - 1) * kc, kc, (start) => slice({ start, length: i32(kc) }, false, false));
+    slice({ start: i32((slices - 1) * kc), length: i32(depth - (slices - 1) * kc) }, false, true);
   }
 
   #packColumns(batch: Expr, firstColumn: Expr, lastColumn: Expr, range: DepthRange): void {
@@ -184,7 +184,7 @@ class Gemm {
         row.forEach((sum, v) => k.set(sum, fma(element, vectors[v]!, sum)));
       });
     };
-    const depth = k.let(sub(range.end, range.start));
+    const depth = range.length;
     const whole = k.let(binary('and', depth, -UNROLL));
     const middle = k.let(add(a.start, mul(whole, a.depthBytes)));
     k.loop(a.start, middle, UNROLL * a.depthBytes, (at) => {

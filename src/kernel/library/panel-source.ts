@@ -32,10 +32,10 @@ export function denseSource(buffer: BufferParam, dtype: ElementType, rows: numbe
 
 export const isReadable = (dtype: ElementType): boolean => isFloatType(dtype) || isNumberFormat(dtype);
 
-/** A range of depth being packed: from `start` to `end`, `start` a multiple of 128. */
+/** A range of depth being packed; `start` is a multiple of 128. */
 export interface DepthRange {
   readonly start: Expr;
-  readonly end: Expr;
+  readonly length: Expr;
 }
 
 /** Where a panel goes: [depth][width] f32 from `byteOffset` on. */
@@ -62,7 +62,7 @@ export function packPanel(
     k.store(target.buffer, 'f32', add(to, 4 * (depth * target.width + r)), value);
   const walk = (depths: number, count: Expr, body: (from: Expr, to: Expr) => void): void =>
     walkDepth(k, { from: start, to: target.byteOffset, fromStep: bytes * source.depthStride, toStep: 4 * target.width, depths, count }, body);
-  const depth = k.let(sub(range.end, range.start));
+  const depth = range.length;
   if (source.depthStride === 1 && k.lanes === 4) {
     const quads = k.let(binary('and', depth, -4));
     const zero = constant(vectorType('f32', 4), 0);
@@ -113,7 +113,7 @@ function packBlocks(
   const subBlocks = format.blockSize / SUB_BLOCK;
   const rows = Array.from({ length: validRows }, (_, r) => packedRow(k, format, k.let(add(row, r)), source.depth));
   const to = k.variable(target.byteOffset);
-  k.loop(range.start, range.end, SUB_BLOCK, (depth) => {
+  k.loop(range.start, add(range.start, range.length), SUB_BLOCK, (depth) => {
     const blockOffset = k.let(mul(divU(depth, format.blockSize), panelBlockBytes(format)));
     const subBlock: Operand = subBlocks === 1 ? i32(0) : k.let(remU(divU(depth, SUB_BLOCK), subBlocks));
     rows.forEach(({ base, lane }, r) => {

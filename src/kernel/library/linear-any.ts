@@ -1,0 +1,28 @@
+/**
+ * `linear` for every other pair of types: both operands are decoded to f32 panels and multiplied there (gemm.ts). It
+ * runs each format in each layout; the kernels that read packed weights at speed stand before it.
+ */
+import type { NumberFormat } from '../../quant/number-format.ts';
+import { KernelBuilder } from '../language.ts';
+import type { KernelTemplate } from '../template.ts';
+import { emitGemm, type GemmSchedule, gemmSchedules } from './gemm.ts';
+import { linearSizes } from './linear-float.ts';
+import { kernelName } from './naming.ts';
+import { denseSource, isReadable } from './panel-source.ts';
+import { Results, writesFloats } from './results.ts';
+
+export const linearAny: KernelTemplate = {
+  op: 'linear',
+  name: 'linear any',
+  supports: (request) =>
+    request.inputs.every((t) => isReadable(t.dtype)) && request.machine.lanes === 4 && request.output.dtype === 'f32' && writesFloats(request),
+  schedules: (request) => gemmSchedules({ batch: 1, ...linearSizes(request) }, request.machine),
+  build(request, schedule) {
+    const { m, n, depth } = linearSizes(request);
+    const k = new KernelBuilder(kernelName('linear', request, schedule), request.machine.lanes);
+    const [x, w] = request.inputs.map((t) => t.dtype as NumberFormat) as [NumberFormat, NumberFormat];
+    const [a, b] = [denseSource(k.buffer('x', 'read'), x, m, depth), denseSource(k.buffer('w', 'read'), w, n, depth)];
+    emitGemm(k, { batch: 1, m, n, depth, a, b }, schedule as GemmSchedule, new Results(k, request, 'readwrite'));
+    return k.finish();
+  },
+};
