@@ -1,0 +1,15 @@
+// Number formats are data: bits a weight against what is lost. Run: node examples/05-number-formats.js
+import { pack, unpack, weightFormat } from 'bitloom/quant';
+
+const weights = Float32Array.from({ length: 128 * 128 }, (_, i) => Math.sin(i * 12.9898) * Math.cos(i * 0.317));
+const power = weights.reduce((sum, w) => sum + w * w, 0);
+
+for (const name of ['F16', 'Q8_0', 'I6_G64', 'Q4_0', 'I4_G32Z', 'I3_G32Z', 'I2_G32Z']) {
+  const { element } = weightFormat(name);
+  const bytes = pack(element, weights, 128);
+  const restored = unpack(element, bytes, 128, 128);
+  const noise = weights.reduce((sum, w, i) => sum + (w - Number(restored[i])) ** 2, 0);
+  const bits = ((8 * bytes.length) / weights.length).toFixed(2).padStart(5);
+  const decibels = (10 * Math.log10(power / noise)).toFixed(1).padStart(5);
+  console.log(`${name.padEnd(8)}${bits} bits ${decibels} dB`);
+}
