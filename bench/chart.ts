@@ -29,7 +29,8 @@ function bar(outcome: Outcome, y: number, unit: string, largest: number, roof: n
   const { contender, summary, missing } = outcome;
   const middle = y + ROW_HEIGHT / 2;
   const name = text(LEFT - 8, middle + 4, contender.name, `text-anchor="end" fill="${INK}"`);
-  if (missing !== null) return name + text(LEFT + 4, middle + 4, 'absent', `fill="${FAINT}" font-style="italic"`);
+  if (missing !== null)
+    return name + text(LEFT + 4, middle + 4, missing.split(':', 1)[0]!, `fill="${FAINT}" font-style="italic"`);
   const [width, lower, upper] = [summary.median, summary.lower, summary.upper].map((v) => (v / largest) * BAR_WIDTH);
   const isCeiling = contender.role === 'ceiling';
   const outline = isCeiling ? `stroke="${FAINT}" stroke-dasharray="3 2"` : '';

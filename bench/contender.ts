@@ -32,6 +32,7 @@ export interface Places {
 export interface Runner {
   readonly contender: Contender;
   readonly note: string;
+  /** `absent: …` or `failed: …`; null where it runs. */
   readonly missing: string | null;
   sample(): Promise<Sample>;
   stop(): void;
@@ -82,7 +83,7 @@ const absent = (contender: Contender, reason: string): Runner => ({
 });
 
 const described = (message: ChildMessage): string =>
-  message.kind === 'absent' || message.kind === 'failed' ? message.reason : `unexpected answer ${message.kind}`;
+  'reason' in message ? `${message.kind}: ${message.reason}` : `failed: unexpected answer ${message.kind}`;
 
 async function lasting(contender: Contender, places: Places): Promise<Runner> {
   const child = launch(contender, places, 'repeat');

@@ -97,6 +97,8 @@ async function main(): Promise<void> {
   const before = { startedAt: new Date().toISOString(), loadBefore: load(), machine: describeMachine(nodes) };
   const results = await measureAll(cases, { bundles, nodes, verbose: values.verbose }, budget);
   const report: Report = { ...before, loadAfter: load(), seconds: (performance.now() - start) / 1000, results };
+  const hasFailed = results.some(({ outcomes }) => outcomes.some((o) => o.missing?.startsWith('failed')));
+  if (hasFailed) process.exitCode = 1;
   const isFull = !values.quick && positionals.length === 0;
   writeReport(report, values.out ?? `${repository}${isFull ? 'bench/results' : '.cache/bench'}`);
 }

@@ -7,7 +7,7 @@ import { isQuiet, type Summary, summarize } from './statistics.ts';
 export interface Outcome {
   readonly contender: Contender;
   readonly note: string;
-  /** Why there are no samples; null when there are. */
+  /** `absent: …` or `failed: …`, also when it failed on the way; null where all went well. */
   readonly missing: string | null;
   /** In shown units, already multiplied by the contender's work ratio. */
   readonly samples: readonly Sample[];
@@ -31,11 +31,12 @@ export async function measureCase(task: Case, budgetMs: number, places: Places):
   const runners: Runner[] = [];
   try {
     for (const contender of task.contenders) runners.push(await startContender(task, contender, places));
-    const samples = await sampleInTurn(runners, deadline);
+    const { samples, failures } = await sampleInTurn(runners, deadline);
     const outcomes = runners.map((runner): Outcome => {
       const scale = task.unit.scale * (runner.contender.workRatio ?? 1);
       const shown = samples.get(runner)!.map((s) => ({ ...s, value: s.value * scale }));
-      const { contender, note, missing } = runner;
+      const { contender, note } = runner;
+      const missing = runner.missing ?? failures.get(runner) ?? null;
       return { contender, note, missing, samples: shown, summary: summarize(shown) };
     });
     return { task, outcomes };
@@ -44,18 +45,28 @@ export async function measureCase(task: Case, budgetMs: number, places: Places):
   }
 }
 
+interface Taken {
+  readonly samples: ReadonlyMap<Runner, readonly Sample[]>;
+  /** Contenders that broke down on the way. */
+  readonly failures: ReadonlyMap<Runner, string>;
+}
+
 /** Each round starts one contender later, so that none always follows the same neighbour. */
-async function sampleInTurn(runners: readonly Runner[], deadline: number): Promise<Map<Runner, Sample[]>> {
+async function sampleInTurn(runners: readonly Runner[], deadline: number): Promise<Taken> {
   const samples = new Map<Runner, Sample[]>(runners.map((runner) => [runner, []]));
-  const present = runners.filter((r) => r.missing === null);
+  const failures = new Map<Runner, string>();
   const isSatisfied = (r: Runner): boolean => samples.get(r)!.filter(isQuiet).length >= WANTED_QUIET;
-  for (let round = 0; present.length > 0; round++) {
-    if (round >= LEAST_ROUNDS && (performance.now() > deadline || present.every(isSatisfied))) break;
+  for (let round = 0; ; round++) {
+    const present = runners.filter((r) => r.missing === null && !failures.has(r));
+    const isOver = round >= LEAST_ROUNDS && (performance.now() > deadline || present.every(isSatisfied));
+    if (present.length === 0 || isOver) return { samples, failures };
     for (let i = 0; i < present.length; i++) {
       const runner = present[(i + round) % present.length]!;
-      samples.get(runner)!.push(await runner.sample());
+      await runner.sample().then(
+        (sample) => samples.get(runner)!.push(sample),
+        (error: Error) => failures.set(runner, error.message),
+      );
       if (runner.contender.options.threads !== 1) await sleep(REST_MS);
     }
   }
-  return samples;
 }

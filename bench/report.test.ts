@@ -24,7 +24,7 @@ const result = (unit: Unit, outcomes: readonly Outcome[]): CaseResult => ({
 const speed = result(UNITS.gflops, [
   outcome('bitloom', 'ours', 40),
   outcome('rival', 'peer', 20),
-  outcome('gone', 'peer', 0, 'not installed'),
+  outcome('gone', 'peer', 0, 'absent: not installed'),
   outcome('read ceiling', 'ceiling', 50),
   outcome('dot ceiling', 'ceiling', 80),
 ]);

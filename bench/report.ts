@@ -41,7 +41,7 @@ function sampleNote({ summary: { quiet, total, basis } }: Outcome): string {
 
 function row(result: CaseResult, outcome: Outcome): string[] {
   const { contender, summary, missing, note } = outcome;
-  if (missing !== null) return [contender.name, '–', '–', '–', '–', `absent: ${missing.split('\n', 1)[0]}`];
+  if (missing !== null) return [contender.name, '–', '–', '–', '–', missing.split('\n', 1)[0]!];
   const [subject] = result.outcomes;
   const roof = roofline(result);
   const hasRatio = subject !== undefined && subject !== outcome && isPresent(subject);
