@@ -88,7 +88,7 @@ const all = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .map((path) => path.replaceAll('\\', '/'))
   .filter((path) => path.endsWith('.ts'))
   .map(readSource);
-const isTest = (file: SourceFile): boolean => /\.test\.ts$|\/cases\.ts$|\/testing\//.test(file.path);
+const isTest = (file: SourceFile): boolean => /\.(test|fixture)\.ts$|\/cases\.ts$|\/testing\//.test(file.path);
 const files = all.filter((file) => !isTest(file));
 
 /** First circle that the depth-first search from `start` meets, as a path, or undefined. */
