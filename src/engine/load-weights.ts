@@ -8,7 +8,7 @@ import { byteLength, sameShape, type TensorType } from '../ir/shape.ts';
 import { readTensor, readTensorRows, type TensorEntry, type TensorFile, tensorEntry } from '../format/index.ts';
 import type { TensorSpec } from '../model/index.ts';
 import { asNumberFormat, interleave, isNumberFormat, panel } from '../quant/index.ts';
-import { type Device, Tensor } from '../tensor/index.ts';
+import { type Device, Storage, Tensor } from '../tensor/index.ts';
 import { throwIfAborted } from './sequence.ts';
 
 /** Rows that one vector of the kernels covers. */
@@ -78,7 +78,7 @@ export async function loadWeights(
     const target = device.bytes(buffer).subarray(0, byteLength(type));
     if (isPacked(entry.element)) await readPanels(file, entry, target, options.signal);
     else await readTensor(file, entry, target, options.signal);
-    weights.set(spec.name, Tensor.from(device, type, buffer));
+    weights.set(spec.name, Tensor.from(type, Storage.onDevice(device, buffer)));
     loadedBytes += entry.byteLength;
   }
   options.onProgress?.({ phase: 'weights', loadedBytes, totalBytes });

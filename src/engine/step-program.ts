@@ -57,7 +57,7 @@ export class StepProgram {
     const traced = trace(step, [i32([seqLen]), i32([1]), pickType, ...cache.types]);
     const donate: Donation[] = cache.types.map((_, i) => ({ input: 3 + i, output: 1 + i }));
     const program = await device.compile(traced.graph, { donate, name: `${result}${seqLen}` });
-    return new StepProgram(device, program, seqLen, cache, traced.sources.map((source) => source.buffer));
+    return new StepProgram(device, program, seqLen, cache, traced.sources.map((source) => source.on(device)));
   }
 
   #set(buffer: DeviceBuffer, values: ArrayLike<number>): void {

@@ -1,15 +1,15 @@
-/** The device that new tensors use when none is named: made on first use, changed by `setDefaultDevice`. */
+/** The device that computes where no operand lies on one: made on first use, changed by `setDefaultDevice`. */
+import { createDevice } from './create-device.ts';
 import type { Device } from './device.ts';
-import { WasmDevice } from './wasm-device.ts';
 
-let current: Device | null = null;
+let current: Promise<Device> | null = null;
 
-export function defaultDevice(): Device {
-  current ??= new WasmDevice();
+export function defaultDevice(): Promise<Device> {
+  current ??= createDevice('auto');
   return current;
 }
 
-/** Makes later tensors use `device`. Tensors that exist stay where they are. */
+/** Makes later programs run on `device`. Tensors that lie on another one stay there. */
 export function setDefaultDevice(device: Device): void {
-  current = device;
+  current = Promise.resolve(device);
 }

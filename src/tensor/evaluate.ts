@@ -10,7 +10,7 @@ import { ops } from '../ir/ops.ts';
 import { byteLength } from '../ir/shape.ts';
 import { defaultDevice } from './default-device.ts';
 import type { Device, DeviceProgram } from './device.ts';
-import { type Storage, storageOf, type Tensor } from './tensor.ts';
+import { Storage, storageOf, type Tensor } from './tensor.ts';
 
 /** A graph whose inputs are computed values, in the order of `sources`. */
 export interface CutGraph {
@@ -88,7 +88,7 @@ function attributeKey({ attrs, id }: Value): string {
 /** Programs by structure, per device. Dropped with the device. */
 const programs = new WeakMap<Device, Map<string, Promise<DeviceProgram>>>();
 
-export function programFor(device: Device, { graph, key }: CutGraph): Promise<DeviceProgram> {
+function programFor(device: Device, { graph, key }: CutGraph): Promise<DeviceProgram> {
   const known = programs.get(device) ?? new Map<string, Promise<DeviceProgram>>();
   programs.set(device, known);
   const program = known.get(key) ?? device.compile(graph);
@@ -96,13 +96,18 @@ export function programFor(device: Device, { graph, key }: CutGraph): Promise<De
   return program;
 }
 
-/** The one device that computed values lie on, or the default one. Throws INVALID_ARGUMENT if they differ. */
-export function deviceOf(sources: readonly Storage[]): Device {
-  const device = sources[0]?.device ?? defaultDevice();
-  if (sources.some((source) => source.device !== device)) {
-    throw new BitloomError('INVALID_ARGUMENT', 'operands lie on different devices; make them on one device');
-  }
-  return device;
+/** The device that computed values lie on, or the default one where all wait in the host. */
+async function deviceOf(sources: readonly Storage[]): Promise<Device> {
+  return sources.find((source) => source.device !== undefined)?.device ?? defaultDevice();
+}
+
+/** Runs a program on known values and gives its outputs' memory. */
+export async function runCut(cut: CutGraph, sources: readonly Storage[]): Promise<Storage[]> {
+  const device = await deviceOf(sources);
+  const program = await programFor(device, cut);
+  const outputs = cut.graph.outputs.map((value) => device.allocate(byteLength(value.type)));
+  await program.run(sources.map((source) => source.on(device)), outputs);
+  return outputs.map((buffer) => Storage.onDevice(device, buffer));
 }
 
 /** Computes several tensors in one program. Those that are computed already cost nothing. */
@@ -113,9 +118,6 @@ export async function evaluate(tensors: readonly Tensor[]): Promise<void> {
   const waiting = [...new Set(tensors)].filter((tensor) => storageOf(tensor.value) === undefined);
   if (waiting.length === 0) return;
   const cut = cutGraph(waiting.map((tensor) => tensor.value));
-  const device = deviceOf(cut.sources);
-  const program = await programFor(device, cut);
-  const outputs = cut.graph.outputs.map((value) => device.allocate(byteLength(value.type)));
-  await program.run(cut.sources.map((source) => source.buffer), outputs);
-  waiting.forEach((tensor, i) => tensor.settle(device, outputs[i]!));
+  const results = await runCut(cut, cut.sources);
+  waiting.forEach((tensor, i) => tensor.settle(results[i]!));
 }

@@ -7,5 +7,5 @@ export { jit, trace, type Traced } from './jit.ts';
 export * as nn from './neural.ts';
 export * as numpy from './numpy/index.ts';
 export type { TensorLike } from './promotion.ts';
-export { type NestedArray, Tensor } from './tensor.ts';
+export { type NestedArray, Storage, Tensor } from './tensor.ts';
 export type { Tree } from './tree.ts';

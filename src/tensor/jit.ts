@@ -5,9 +5,9 @@
 import { input } from '../ir/build.ts';
 import { dtypeName } from '../ir/dtype.ts';
 import type { Value } from '../ir/graph.ts';
-import { byteLength, type TensorType } from '../ir/shape.ts';
-import { type CutGraph, cutGraph, deviceOf, evaluate, programFor } from './evaluate.ts';
-import { type Storage, storageOf, Tensor } from './tensor.ts';
+import type { TensorType } from '../ir/shape.ts';
+import { type CutGraph, cutGraph, evaluate, runCut } from './evaluate.ts';
+import { storageOf, Tensor } from './tensor.ts';
 import { flattenTree, replaceTensors, type Tree } from './tree.ts';
 
 /** A traced function: its graph and what it gives, in placeholders. */
@@ -46,12 +46,9 @@ export function jit<Args extends Tree[], Result extends Tree>(fn: (...args: Args
       traces.set(key, traced);
     }
     await evaluate(tensors);
-    const sources: Storage[] = [...tensors.map((tensor) => storageOf(tensor.value)!), ...traced.sources];
-    const device = deviceOf(sources);
-    const program = await programFor(device, traced);
-    const outputs = traced.graph.outputs.map((value) => device.allocate(byteLength(value.type)));
-    await program.run(sources.map((source) => source.buffer), outputs);
-    const made = outputs.map((buffer, i) => Tensor.from(device, traced.graph.outputs[i]!.type, buffer));
+    const sources = [...tensors.map((tensor) => storageOf(tensor.value)!), ...traced.sources];
+    const results = await runCut(traced, sources);
+    const made = results.map((storage, i) => Tensor.from(traced.graph.outputs[i]!.type, storage));
     return replaceTensors(traced.result, made);
   };
 }

@@ -13,25 +13,63 @@ import type { DeviceBuffer } from '../target/target.ts';
 import type { Device } from './device.ts';
 import { evaluate } from './evaluate.ts';
 
-/** Device memory that holds one computed value. Lives as long as a value or tensor that needs it. */
-export interface Storage {
-  readonly device: Device;
-  readonly buffer: DeviceBuffer;
-  isDisposed: boolean;
+/** Memory that holds one known value: in the host until a program needs it, then on a device. */
+export class Storage {
+  #device: Device | undefined;
+  #buffer: DeviceBuffer | undefined;
+  #host: Uint8Array | undefined;
+  isDisposed = false;
+
+  private constructor(device: Device | undefined, buffer: DeviceBuffer | undefined, host: Uint8Array | undefined) {
+    this.#device = device;
+    this.#buffer = buffer;
+    this.#host = host;
+    if (buffer !== undefined) collected.register(this, buffer, this);
+  }
+
+  static onDevice(device: Device, buffer: DeviceBuffer): Storage {
+    return new Storage(device, buffer, undefined);
+  }
+
+  static inHost(bytes: Uint8Array): Storage {
+    return new Storage(undefined, undefined, bytes);
+  }
+
+  /** Undefined while the value waits in the host. */
+  get device(): Device | undefined {
+    return this.#device;
+  }
+
+  /** The value's memory on `device`; moves it there from the host. Throws INVALID_ARGUMENT if it lies on another device. */
+  on(device: Device): DeviceBuffer {
+    if (this.#buffer === undefined) {
+      this.#buffer = device.allocate(this.#host!.byteLength);
+      device.bytes(this.#buffer).set(this.#host!);
+      this.#device = device;
+      this.#host = undefined;
+      collected.register(this, this.#buffer, this);
+    }
+    if (this.#device !== device) throw new BitloomError('INVALID_ARGUMENT', 'operands lie on different devices; make them on one device');
+    return this.#buffer;
+  }
+
+  /** The bytes themselves, not copied. */
+  bytes(): Uint8Array {
+    return this.#host ?? this.#device!.bytes(this.#buffer!);
+  }
+
+  dispose(): void {
+    this.isDisposed = true;
+    collected.unregister(this);
+    this.#buffer?.dispose();
+  }
 }
 
-/** Which values have been computed, and where they lie. */
+/** Which values are known, and where they lie. */
 const storages = new WeakMap<Value, Storage>();
 const collected = new FinalizationRegistry<DeviceBuffer>((buffer) => buffer.dispose());
 
 export const storageOf = (value: Value): Storage | undefined => storages.get(value);
-
-export function bindStorage(value: Value, device: Device, buffer: DeviceBuffer): Storage {
-  const storage = { device, buffer, isDisposed: false };
-  storages.set(value, storage);
-  collected.register(storage, buffer, storage);
-  return storage;
-}
 
 /** Nested arrays of numbers or booleans, as `tolist` gives them and `np.array` takes them. */
 export type NestedArray = number | boolean | readonly NestedArray[];
@@ -46,9 +84,9 @@ export class Tensor {
   }
 
   /** A tensor over memory that is filled already. */
-  static from(device: Device, type: TensorType, buffer: DeviceBuffer): Tensor {
+  static from(type: TensorType, storage: Storage): Tensor {
     const leaf = input(0, 'data', type.dtype, type.shape);
-    bindStorage(leaf, device, buffer);
+    storages.set(leaf, storage);
     return new Tensor(leaf);
   }
 
@@ -82,7 +120,7 @@ export class Tensor {
     return byteLength(this.type);
   }
 
-  /** True where the data has been computed and still lies on its device. */
+  /** True where the data is known and not disposed. */
   get isEvaluated(): boolean {
     return storages.get(this.#value)?.isDisposed === false;
   }
@@ -94,8 +132,8 @@ export class Tensor {
   }
 
   /** @internal Forgets how the tensor was made once its value lies in memory. */
-  settle(device: Device, buffer: DeviceBuffer): void {
-    const storage = bindStorage(this.#value, device, buffer);
+  settle(storage: Storage): void {
+    storages.set(this.#value, storage);
     const leaf = input(0, 'data', this.dtype, this.shape);
     storages.set(leaf, storage);
     this.#value = leaf;
@@ -104,8 +142,7 @@ export class Tensor {
   /** The raw little-endian bytes, copied. Packed tensors come as their blocks. */
   async bytes(): Promise<Uint8Array> {
     await evaluate([this]);
-    const { device, buffer } = storages.get(this.#value)!;
-    return device.bytes(buffer).slice(0, this.sizeBytes);
+    return storages.get(this.#value)!.bytes().slice(0, this.sizeBytes);
   }
 
   /** The elements in row-major order, copied; f16 and bf16 come as f32, bool as 0 and 1. */
@@ -138,9 +175,7 @@ export class Tensor {
   dispose(): void {
     const storage = storages.get(this.#value);
     if (storage === undefined || storage.isDisposed) return;
-    storage.isDisposed = true;
-    collected.unregister(storage);
-    storage.buffer.dispose();
+    storage.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,9 @@
 /** The WebAssembly device: graphs are compiled to one module each and run by all threads. */
 import { compileGraph } from '../compile/index.ts';
 import type { Graph } from '../ir/graph.ts';
+import type { Kernel } from '../kernel/language.ts';
+import { kernelLibrary } from '../kernel/library/index.ts';
+import { printGraph } from '../ir/printer.ts';
 import type { DeviceBuffer } from '../target/target.ts';
 import { WasmTarget } from '../target/wasm/index.ts';
 import type { DeviceOptions } from './create-device.ts';
@@ -9,8 +12,51 @@ import type { Device, DeviceProgram, Donation } from './device.ts';
 export class WasmDevice implements Device {
   readonly name = 'wasm';
   readonly #target: WasmTarget;
+  /** Kernels built so far: the programs of a model share most of theirs. */
+  readonly #kernels = new Map<string, Kernel>();
 
-  constructor(options: DeviceOptions = {}) {
-    this.#target = new WasmTarget(options);
+  private constructor(target: WasmTarget) {
+    this.#target = target;
+  }
+
+  /** Throws UNSUPPORTED_FEATURE where the engine has no SIMD. */
+  static async create({ threads, onWarning = (message) => console.warn(message) }: DeviceOptions = {}): Promise<WasmDevice> {
+    return new WasmDevice(await WasmTarget.create({ onWarning, ...(threads === undefined ? {} : { threads }) }));
+  }
+
+  get threads(): number {
+    return this.#target.machine.threads;
+  }
+
+  get features(): readonly string[] {
+    const { relaxedSimd, dotU8 } = this.#target.features;
+    return ['simd128', ...(relaxedSimd ? ['relaxed-simd'] : []), ...(dotU8 ? ['dot-u8'] : []), ...(this.threads > 1 ? ['threads'] : [])];
+  }
+
+  get liveBytes(): number {
+    return this.#target.liveBytes;
+  }
+
+  allocate(byteLength: number): DeviceBuffer {
+    return this.#target.allocate(byteLength);
+  }
+
+  bytes(buffer: DeviceBuffer): Uint8Array {
+    return this.#target.bytes(buffer);
+  }
+
+  async compile(graph: Graph, options: { donate?: readonly Donation[]; name?: string } = {}): Promise<DeviceProgram> {
+    const program = await compileGraph(graph, this.#target, { ...options, templates: kernelLibrary, kernels: this.#kernels });
+    return {
+      inputs: program.inputs,
+      outputs: program.outputs,
+      run: (inputs, outputs) => program.run([...inputs, ...outputs.filter((_, i) => program.donors[i] === undefined)]),
+      explain: () => printGraph(program.report.graph.after),
+      dispose: () => program.dispose(),
+    };
+  }
+
+  dispose(): void {
+    this.#target.dispose();
   }
 }

@@ -4,16 +4,16 @@ import type { DType } from '../../ir/dtype.ts';
 import { BitloomError } from '../../ir/error.ts';
 import { type Elements, hostTensor } from '../../ir/host-tensor.ts';
 import { elementCount, type Shape } from '../../ir/shape.ts';
-import { defaultDevice } from '../default-device.ts';
 import type { Device } from '../device.ts';
 import { add, astype, multiply } from './elementwise.ts';
-import { type NestedArray, Tensor } from '../tensor.ts';
+import { type NestedArray, Storage, Tensor } from '../tensor.ts';
 
 export interface ArrayOptions {
   /** Default: the typed array's own type; bool for booleans; else f32. */
   readonly dtype?: DType;
   /** Default: the nesting of the arrays. */
   readonly shape?: Shape;
+  /** Default: decided by the first program that reads the tensor. */
   readonly device?: Device;
 }
 
@@ -43,18 +43,17 @@ function flatten(nested: NestedArray, shape: Shape, axis: number, into: (number 
 const raggedArray = (shape: Shape): BitloomError =>
   new BitloomError('SHAPE_MISMATCH', `nested arrays have different lengths; [${shape.join(', ')}] was begun`, { shape });
 
-/** A tensor of numbers, nested arrays or a typed array; copied to the device. Throws SHAPE_MISMATCH. */
+/** A tensor of numbers, nested arrays or a typed array; copied. Throws SHAPE_MISMATCH. */
 export function array(data: NestedArray | Elements, options: ArrayOptions = {}): Tensor {
   const isTyped = ArrayBuffer.isView(data);
   const natural = isTyped ? [data.length] : nestedShape(data);
   const flat: (number | boolean)[] = [];
   if (!isTyped) flatten(data, natural, 0, flat);
   const elements = isTyped ? data : flat;
-  const device = options.device ?? defaultDevice();
   const host = hostTensor(options.dtype ?? dtypeOfElements(elements), options.shape ?? natural, elements as ArrayLike<number>);
-  const buffer = device.allocate(host.bytes.byteLength);
-  device.bytes(buffer).set(host.bytes);
-  return Tensor.from(device, host.type, buffer);
+  const storage = Storage.inHost(host.bytes.slice());
+  if (options.device !== undefined) storage.on(options.device);
+  return Tensor.from(host.type, storage);
 }
 
 export const full = (shape: Shape, value: number | boolean, dtype: DType = typeof value === 'boolean' ? 'bool' : 'f32'): Tensor =>
