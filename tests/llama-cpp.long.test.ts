@@ -1,0 +1,105 @@
+/** GGUF files that bitloom writes, in llama.cpp: they load, tokenise alike and give the same greedy tokens. */
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeModel } from '../bench/generate-model.ts';
+import { ggufPieces, llamaToGguf, openSafetensors } from '../src/format/index.ts';
+import { platform } from '../src/platform/index.ts';
+import { tokenizerToGguf } from '../src/text/index.ts';
+
+const asset = (name: string) => fileURLToPath(new URL(`../assets/tiny/${name}`, import.meta.url));
+const peer = fileURLToPath(new URL('../bench/peers/node_modules/node-llama-cpp/dist/index.js', import.meta.url));
+const json = async (name: string) => JSON.parse(await readFile(asset(name), 'utf8'));
+
+interface Golden {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly greedy_ids: readonly number[];
+}
+
+/** The part of node-llama-cpp that is used. */
+interface LlamaModel {
+  tokenize(text: string, special: boolean): number[];
+  createContext(options: { contextSize: number; threads: number }): Promise<{
+    getSequence(): {
+      evaluate(tokens: readonly number[], options: { temperature: 0; yieldEogToken: true }): AsyncIterable<number>;
+    };
+    dispose(): Promise<void>;
+  }>;
+  dispose(): Promise<void>;
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bitloom-llama-cpp-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function loadPeer(modelPath: string): Promise<LlamaModel> {
+  const { getLlama } = await import(peer);
+  const llama = await getLlama({ gpu: false, build: 'never', maxThreads: 1, logLevel: 'error' });
+  return llama.loadModel({ modelPath });
+}
+
+/** Converts the embedded model with the tokenizer metadata that text/ makes. */
+async function converted(format: string): Promise<string> {
+  const config = await json('config.json');
+  const tokenizerConfig = await json('tokenizer_config.json');
+  const metadata = tokenizerToGguf({
+    tokenizerJson: await json('tokenizer.json'),
+    tokenizerConfig,
+    generationConfig: await json('generation_config.json'),
+    chatTemplate: tokenizerConfig.chat_template,
+    modelVocabSize: config.vocab_size,
+  });
+  const weights = await platform.openFile(asset('model.safetensors'));
+  const path = join(folder, `${format}.gguf`);
+  const content = llamaToGguf(await openSafetensors(weights), config, { format, name: 'Llama-bitloom-tiny', metadata });
+  await platform.writeFile(path, ggufPieces(content));
+  await weights.close();
+  return path;
+}
+
+async function greedy(model: LlamaModel, prompt: readonly number[], count: number): Promise<number[]> {
+  const context = await model.createContext({ contextSize: 256, threads: 1 });
+  const tokens: number[] = [];
+  for await (const token of context.getSequence().evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
+    tokens.push(token);
+    if (tokens.length === count) break;
+  }
+  await context.dispose();
+  return tokens;
+}
+
+describe.skipIf(!existsSync(peer))('llama.cpp (needs `npm ci --ignore-scripts` in bench/peers)', () => {
+  it('gives the golden tokens from our F16 file', async () => {
+    const model = await loadPeer(await converted('F16'));
+    const { goldens } = (await json('goldens.json')) as { goldens: Golden[] };
+    for (const { text, ids, greedy_ids: expected } of goldens) {
+      expect(model.tokenize(text, true), text).toEqual(ids);
+      expect(await greedy(model, ids, expected.length), text).toEqual(expected);
+    }
+    await model.dispose();
+  });
+
+  it.each(['F32', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1'])('loads and runs our %s file', async (format) => {
+    const model = await loadPeer(await converted(format));
+    const tokens = await greedy(model, [0, 1, 1035, 263, 1960, 1433, 2], 16);
+    expect(tokens.length).toBe(16);
+    expect(new Set(tokens).size).toBeGreaterThan(6); // words, not one token over and over
+    await model.dispose();
+  });
+
+  it('loads and runs a random model of the bench', async () => {
+    const path = join(folder, 'random.gguf');
+    await writeModel(path, '15M', 'Q4_0');
+    const model = await loadPeer(path);
+    const prompt = model.tokenize('the quick brown fox', false);
+    expect(prompt.length).toBeLessThan(16);
+    expect((await greedy(model, prompt, 8)).length).toBe(8);
+    await model.dispose();
+  });
+});
