@@ -2,8 +2,8 @@
  * Random-weight Llama-shaped GGUF files for the bench: real shapes, formats and vocabulary size, no download.
  * Usage: node bench/generate-model.js SIZE FORMAT [--seed N] [--out FILE]; SIZE 15M, 110M or 1.1B; FORMAT F16, Q8_0 or Q4_0.
  */
-import { existsSync, mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { f32Value, type GgufContent, ggufPieces, type MetadataInput, type TensorSource } from '../src/format/index.ts';
 import { BitloomError } from '../src/ir/error.ts';
 import { byteLength } from '../src/ir/shape.ts';
@@ -117,13 +117,6 @@ export function randomModel(size: ModelSize, format: ModelFormat, seed = 1): Ggu
     ...(shape.isTied ? [] : [matrix('output.weight', [VOCAB_SIZE, dim], 1 / Math.sqrt(dim), format, random)]),
   ];
   return { metadata, tensors };
-}
-
-/** Path of a random model under `folder`, written there first where it is missing. */
-export async function ensureModel(folder: string, size: ModelSize, format: ModelFormat): Promise<string> {
-  const path = join(folder, `${size}-${format}.gguf`);
-  if (!existsSync(path)) await writeModel(path, size, format);
-  return path;
 }
 
 /** Writes a random model: the whole file or none. */
