@@ -4,9 +4,13 @@
  */
 import type { ElementType } from '../../ir/dtype.ts';
 import type { Attributes, Op } from '../../ir/graph.ts';
+import { attentionOp } from '../../ir/attention.ts';
+import { embeddingOp, layerNormOp, rmsNormOp, softmaxOp } from '../../ir/composites.ts';
 import { ops } from '../../ir/ops.ts';
+import { ropeOp } from '../../ir/rope.ts';
 import type { TensorType } from '../../ir/shape.ts';
 import { activationFormat, packedFormat } from '../../quant/formats.ts';
+import { dequantizeOp } from '../../quant/dequantize.ts';
 import { linearOp } from '../../quant/linear.ts';
 import { type NumberFormat, panel } from '../../quant/number-format.ts';
 import { quantizeOp } from '../../quant/quantize.ts';
@@ -130,6 +134,84 @@ function quantizeCases(): KernelCase[] {
   ];
 }
 
+/** Elementary functions differ by a few units in the last place from the reference's. */
+const ELEMENTARY = { nmse: 1e-11, worst: 2e-5 };
+const EXACT = { nmse: 0, worst: 0 };
+
+function rowCases(): KernelCase[] {
+  const norm = (op: Op, inputs: CaseInput[], epilogue?: CaseEpilogue): KernelCase =>
+    ({ template: op.name, op, inputs, attrs: { eps: 1e-5 }, bound: REORDERED, ...(epilogue && { epilogue }) });
+  const softmax = (...shape: number[]): KernelCase =>
+    ({ template: 'softmax', op: softmaxOp, inputs: [tensor('f32', ...shape)], attrs: { axis: shape.length - 1 }, bound: ELEMENTARY });
+  const argmax = (values: readonly number[], ...shape: number[]): KernelCase =>
+    ({ template: 'argmax', op: ops.argmax, inputs: [{ dtype: 'f32', shape, values }], attrs: { axis: shape.length - 1 }, bound: EXACT });
+  const { NaN: nan, NEGATIVE_INFINITY: low, POSITIVE_INFINITY: high } = Number;
+  return [
+    ...[1, 3, 16, 17, 67].map((dim) => norm(rmsNormOp, [tensor('f32', 3, dim), tensor('f32', dim)])),
+    norm(rmsNormOp, [tensor('f32', 2, 2, 20), tensor('f16', 20)], gainResidualRelu([2, 2], 20)),
+    norm(rmsNormOp, [tensor('f16', 2, 9), tensor('bf16', 9)]),
+    ...[1, 5, 33].map((dim) => norm(layerNormOp, [tensor('f32', 3, dim), tensor('f32', dim), tensor('f32', dim)])),
+    softmax(3, 1), softmax(2, 3), softmax(2, 2, 21), softmax(1, 64),
+    { ...softmax(2, 4), inputs: [{ dtype: 'f32', shape: [2, 4], values: [low, 0, 1, 90, low, low, low, low] }] },
+    argmax([3], 1), argmax([1, 5, 5, 2, 5], 5), argmax([low, low, low, low, low, low], 6), argmax([1, nan, 7, nan, 9], 5),
+    argmax([0, 1, 2, 3, 9, 8, 9, 7, 9, 4, 3, 2, 1, high, nan, high, 0, 1], 2, 9), argmax([nan, nan, nan, nan, nan, 2, 1, 0], 8),
+    argmax([7, 1, 2, 3, 4, 7, 7, 7, 8], 3, 3), argmax([5, 6, 7, 8, 8, 7, 6, 9, 9, 1, 2, 3], 1, 12),
+  ];
+}
+
+function movingCases(): KernelCase[] {
+  const tokens = (...values: number[]): CaseInput => ({ dtype: 'i32', shape: [values.length], values });
+  const gather = (table: CaseInput, indices: CaseInput): KernelCase =>
+    ({ template: 'gather rows', op: ops.gather, inputs: [table, indices], attrs: { axis: 0 }, bound: EXACT });
+  const embedding = (dtype: ElementType, dim: number): KernelCase =>
+    ({ template: 'embedding', op: embeddingOp, inputs: [tensor(dtype, 7, dim), tokens(3, 0, 6, -1, 99)], attrs: {}, bound: EXACT });
+  const formats = ['Q8_0', 'Q4_0', 'Q4_1', 'I2_G32Z', 'I3_G64', 'I5_G128', 'I7_G32'].map((f) => packedFormat(f)!);
+  const dequantize = (w: ElementType, rows: number, columns: number): KernelCase =>
+    ({ template: 'dequantize', op: dequantizeOp, inputs: [tensor(w, rows, columns)], attrs: {}, bound: REORDERED });
+  return [
+    gather(tensor('f32', 5, 7), tokens(4, 1, 1, -3, 9)),
+    gather(tensor('f16', 5, 3), { dtype: 'u8', shape: [2, 1], values: [3, 200] }),
+    gather(tensor('i32', 3, 2, 2), { dtype: 'u32', shape: [2], values: [1, 4000000000] }),
+    gather(tensor(formats[1]!, 4, 64), tokens(3, 0)),
+    embedding('f32', 8), embedding('f16', 5), embedding('bf16', 4),
+    ...formats.flatMap((f) => [dequantize(f, 3, f.blockSize), dequantize(panel(f), 5, 2 * f.blockSize)]),
+    dequantize(activationFormat(32), 2, 64),
+  ];
+}
+
+function attentionCases(): KernelCase[] {
+  const make = (
+    { seqLen = 1, heads = 2, kvHeads = 1, context = 8, dim = 8, valueDim = 0, start = 0, cache = 'f32' as ElementType },
+    attrs: Attributes = {},
+  ): KernelCase => ({
+    template: 'attention', op: attentionOp,
+    inputs: [
+      tensor('f32', seqLen, heads, dim), tensor(cache, kvHeads, context, dim), tensor(cache, kvHeads, context, valueDim || dim),
+      { dtype: 'i32', shape: [1], values: [start] },
+    ],
+    attrs: { scale: 1 / Math.sqrt(dim), causal: true, softCap: null, window: null, ...attrs }, bound: ELEMENTARY,
+  });
+  return [
+    make({ start: 3 }), make({ start: 7, heads: 1, dim: 4 }), make({ heads: 8, kvHeads: 2, context: 70, start: 65, dim: 16, valueDim: 12 }),
+    make({ seqLen: 5, heads: 3, kvHeads: 3, context: 9, start: 2 }), make({ seqLen: 37, heads: 4, kvHeads: 2, context: 64, start: 11, cache: 'f16' }),
+    make({ seqLen: 3, heads: 6, kvHeads: 2, context: 40, start: 30, cache: 'bf16', dim: 20 }),
+    make({ seqLen: 4, context: 40, start: 33 }, { causal: false }), make({ seqLen: 6, context: 48, start: 36 }, { window: 5, softCap: 2 }),
+    make({ seqLen: 2, context: 33, start: 31, heads: 5, kvHeads: 1 }, { window: 64, causal: false }),
+  ];
+}
+
+function ropeCases(): KernelCase[] {
+  const make = (style: string, dtype: ElementType, dim: number, pairs: number, positions: number[]): KernelCase => ({
+    template: 'rope', op: ropeOp,
+    inputs: [tensor(dtype, positions.length, 3, dim), { dtype: 'i32', shape: [positions.length], values: positions }],
+    attrs: { style, rotaryDim: 2 * pairs, inverseFrequencies: Array.from({ length: pairs }, (_, i) => 100 ** (-i / pairs)) }, bound: ELEMENTARY,
+  });
+  return ['half', 'interleaved'].flatMap((style) => [
+    make(style, 'f32', 16, 8, [0, 1, 500]), make(style, 'f32', 10, 5, [7]), make(style, 'f16', 14, 6, [3, 100_000]), make(style, 'f32', 2, 1, [9]),
+  ]);
+}
+
 export const kernelCases = (): KernelCase[] => [
+  ...rowCases(), ...movingCases(), ...attentionCases(), ...ropeCases(),
   ...linearFloatCases(), ...dotGeneralCases(), ...linearPackedCases(), ...linearAnyCases(), ...quantizeCases(),
 ];

@@ -1,11 +1,23 @@
 /** The hot kernels, in the order in which the compiler asks them. */
 import type { KernelTemplate } from '../template.ts';
+import { argmaxKernel } from './argmax.ts';
+import { attentionKernel } from './attention.ts';
 import { dotGeneral } from './dot-general.ts';
 import { linearAny } from './linear-any.ts';
 import { linearFloat } from './linear-float.ts';
 import { linearPacked } from './linear-packed.ts';
+import { layerNorm, rmsNorm } from './norms.ts';
+import { packedEmbeddingKernel, toPanelsKernel } from './packed-rows.ts';
 import { quantizeKernel } from './quantize.ts';
+import { ropeKernel } from './rope.ts';
+import { dequantizeKernel, embeddingKernel, gatherRows } from './rows.ts';
+import { softmaxKernel } from './softmax.ts';
 
 export { type CaseEpilogue, type CaseInput, type KernelCase, kernelCases } from './cases.ts';
 
-export const kernelLibrary: readonly KernelTemplate[] = [linearFloat, linearPacked, linearAny, dotGeneral, quantizeKernel];
+export const kernelLibrary: readonly KernelTemplate[] = [
+  packedEmbeddingKernel, toPanelsKernel,
+  
+  linearFloat, linearPacked, linearAny, dotGeneral, quantizeKernel, dequantizeKernel, attentionKernel, rmsNorm, layerNorm,
+  softmaxKernel, ropeKernel, embeddingKernel, gatherRows, argmaxKernel,
+];

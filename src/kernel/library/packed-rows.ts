@@ -1,0 +1,87 @@
+/**
+ * Kernels that move rows of packed matrices: `packed_embedding` (rows of a table, plain or in panels, as f32) and
+ * `to_panels` (plain rows interleaved by words). Both run at the speed of memory.
+ */
+import { isInteger } from '../../ir/dtype.ts';
+import type { TensorType } from '../../ir/shape.ts';
+import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import { blockParts } from '../../quant/to-panels.ts';
+import { packedRow, subBlockValues } from '../decode.ts';
+import { add, binary, type BufferParam, type Expr, i32, max, type MemoryType, min, mul } from '../expression.ts';
+import { KernelBuilder } from '../language.ts';
+import type { KernelTemplate } from '../template.ts';
+import { kernelName } from './naming.ts';
+
+/** Decodes row `row` of packed `x` [.., columns] to f32 at byte `to` of `out`. */
+export function dequantizeRow(k: KernelBuilder, format: NumberFormat, x: BufferParam, row: Expr, columns: number, out: BufferParam, to: Expr): void {
+  const { base, lane } = packedRow(k, format, row, columns);
+  k.loop(0, columns / format.blockSize, 1, (block) => {
+    const at = k.let(add(base, mul(block, panelBlockBytes(format))));
+    k.loop(0, format.blockSize / SUB_BLOCK, 1, (subBlock) => {
+      const target = k.let(add(to, mul(add(mul(block, format.blockSize), mul(subBlock, SUB_BLOCK)), 4)));
+      subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) => k.store(out, 'f32', add(target, 16 * group), value));
+    });
+  });
+}
+
+export const packedEmbeddingKernel: KernelTemplate = {
+  op: 'packed_embedding',
+  name: 'packed embedding',
+  supports: ({ inputs: [table, tokens], machine, epilogue }) =>
+    isNumberFormat(table!.dtype) && isInteger(tokens!.dtype) && ['i32', 'u32'].includes(tokens!.dtype as string) && machine.lanes === 4 && !epilogue,
+  schedules: () => [{}],
+  build(request, schedule) {
+    const k = new KernelBuilder(kernelName('packed_embedding', request, schedule), request.machine.lanes);
+    const [table, tokens, out] = [k.buffer('table', 'read'), k.buffer('tokens', 'read'), k.buffer('output', 'write')];
+    const [tableType, tokenType] = request.inputs as [TensorType, TensorType];
+    const [vocabSize, columns] = tableType.shape as readonly [number, number];
+    k.parallelLoop(tokenType.shape[0]!, 1, (i) => {
+      const token = k.loadAt(tokens, 'i32', i);
+      const isUnsigned = tokenType.dtype === 'u32';
+      const row = k.let(isUnsigned ? binary('min_u', token, vocabSize - 1) : min(max(token, 0), i32(vocabSize - 1)));
+      dequantizeRow(k, tableType.dtype as NumberFormat, table, row, columns, out, k.let(mul(i, columns * 4)));
+    });
+    return k.finish();
+  },
+};
+
+/** How a part of a block moves. */
+const MEMORY_OF_SIZE: Readonly<Record<number, MemoryType>> = { 1: 'u8', 2: 'u16', 4: 'i32' };
+
+export const toPanelsKernel: KernelTemplate = {
+  op: 'to_panels',
+  name: 'to panels',
+  supports: ({ inputs: [x], epilogue }) => isNumberFormat(x!.dtype) && !epilogue,
+  schedules: () => [{}],
+  build(request, schedule) {
+    const k = new KernelBuilder(kernelName('to_panels', request, schedule), request.machine.lanes);
+    const [x, out] = [k.buffer('x', 'read'), k.buffer('output', 'write')];
+    const format = request.inputs[0]!.dtype as NumberFormat;
+    const panelRows = (request.output.dtype as NumberFormat).panelRows;
+    const [rows, columns] = request.output.shape as readonly [number, number];
+    const blocks = columns / format.blockSize;
+    const rowBytes = blocks * format.blockBytes;
+    const copyRow = (panelBase: Expr, lane: number, isPresent: boolean): void =>
+      k.loop(0, blocks, 1, (block) => {
+        const from = k.let(add(panelBase, add(mul(block, format.blockBytes), lane * rowBytes)));
+        const to = k.let(add(panelBase, mul(block, format.blockBytes * panelRows)));
+        for (const { byteOffset, size } of blockParts(format)) {
+          const memory = MEMORY_OF_SIZE[size]!;
+          const value = isPresent ? k.load(x, memory, add(from, byteOffset)) : i32(0);
+          k.store(out, memory, add(to, byteOffset * panelRows + lane * size), value);
+        }
+      });
+    const lanes = Array.from({ length: panelRows }, (_, lane) => lane);
+    const whole = Math.floor(rows / panelRows);
+    k.parallelLoop(whole, 1, (number) => {
+      const base = k.let(mul(number, rowBytes * panelRows));
+      for (const lane of lanes) copyRow(base, lane, true);
+    });
+    if (rows % panelRows !== 0) {
+      k.parallelLoop(1, 1, () => {
+        for (const lane of lanes) copyRow(i32(whole * rowBytes * panelRows), lane, whole * panelRows + lane < rows);
+      });
+    }
+    return k.finish();
+  },
+};

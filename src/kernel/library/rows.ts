@@ -1,0 +1,107 @@
+/**
+ * Kernels that move whole rows: `gather` along the first axis of any type, `embedding` (rows of a float table as f32),
+ * and `dequantize` (packed rows, plain or in panels, as f32).
+ */
+import { DTYPE_BYTES, isInteger, isPacked } from '../../ir/dtype.ts';
+import { elementCount, type TensorType } from '../../ir/shape.ts';
+import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, packedRow, subBlockValues } from '../decode.ts';
+import { add, binary, type BufferParam, type Expr, i32, type MemoryType, min, mul } from '../expression.ts';
+import { KernelBuilder } from '../language.ts';
+import type { KernelTemplate } from '../template.ts';
+import { kernelName } from './naming.ts';
+
+const INDEX_MEMORY: Readonly<Record<string, MemoryType>> = { i32: 'i32', u32: 'i32', i8: 'i8', u8: 'u8' };
+
+/** Entry i of an index tensor, clamped into 0..count - 1. */
+function clampedIndex(k: KernelBuilder, { dtype }: TensorType, buffer: BufferParam, i: Expr, count: number): Expr {
+  const index = k.loadAt(buffer, INDEX_MEMORY[dtype as string]!, i);
+  if (dtype === 'u32') return k.let(binary('min_u', index, count - 1));
+  return k.let(min(binary('max', index, 0), i32(count - 1)));
+}
+
+/** Copies `bytes` bytes, a constant, in the widest pieces. */
+function copyBytes(k: KernelBuilder, from: BufferParam, fromAt: Expr, to: BufferParam, toAt: Expr, bytes: number): void {
+  const vector = 4 * k.lanes;
+  const [vectors, words] = [bytes - (bytes % vector), bytes - (bytes % 4)];
+  const copy = (start: number, end: number, memory: MemoryType, step: number, lanes: number): void => {
+    if (end > start) k.loop(start, end, step, (i) => k.store(to, memory, add(toAt, i), k.load(from, memory, add(fromAt, i), lanes)));
+  };
+  copy(0, vectors, 'i32', vector, k.lanes);
+  copy(vectors, words, 'i32', 4, 1);
+  copy(words, bytes, 'u8', 1, 1);
+}
+
+/** Bytes of one entry along the first axis. Packed tables are plain: the op sees to it. */
+function entryBytes({ dtype, shape }: TensorType): number {
+  const elements = elementCount(shape.slice(1));
+  return isPacked(dtype) ? (elements / dtype.blockSize) * dtype.blockBytes : elements * DTYPE_BYTES[dtype];
+}
+
+export const gatherRows: KernelTemplate = {
+  op: 'gather',
+  name: 'gather rows',
+  supports: ({ inputs: [, indices], attrs, epilogue }) => attrs['axis'] === 0 && isInteger(indices!.dtype) && !epilogue,
+  schedules: () => [{}],
+  build(request, schedule) {
+    const k = new KernelBuilder(kernelName('gather', request, schedule), request.machine.lanes);
+    const [table, indices, out] = [k.buffer('table', 'read'), k.buffer('indices', 'read'), k.buffer('output', 'write')];
+    const [tableType, indexType] = request.inputs as [TensorType, TensorType];
+    const bytes = entryBytes(tableType);
+    k.parallelLoop(elementCount(indexType.shape), 1, (i) => {
+      const entry = clampedIndex(k, indexType, indices, i, tableType.shape[0]!);
+      copyBytes(k, table, k.let(mul(entry, bytes)), out, k.let(mul(i, bytes)), bytes);
+    });
+    return k.finish();
+  },
+};
+
+export const embeddingKernel: KernelTemplate = {
+  op: 'embedding',
+  name: 'embedding',
+  supports: ({ inputs: [table, tokens], output, epilogue }) =>
+    isFloatType(table!.dtype) && isInteger(tokens!.dtype) && output.dtype === 'f32' && !epilogue,
+  schedules: () => [{}],
+  build(request, schedule) {
+    const k = new KernelBuilder(kernelName('embedding', request, schedule), request.machine.lanes);
+    const [table, tokens, out] = [k.buffer('table', 'read'), k.buffer('tokens', 'read'), k.buffer('output', 'write')];
+    const [tableType, tokenType] = request.inputs as [TensorType, TensorType];
+    const [vocabSize, dim] = tableType.shape as readonly [number, number];
+    const dtype = tableType.dtype as FloatType;
+    k.parallelLoop(tokenType.shape[0]!, 1, (i) => {
+      const from = k.let(mul(clampedIndex(k, tokenType, tokens, i, vocabSize), dim));
+      const to = k.let(mul(i, dim));
+      k.vectorLoop(0, dim, (column, lanes) =>
+        k.storeAt(out, 'f32', add(to, column), loadFloat(k, dtype, table, mul(add(from, column), FLOAT_BYTES[dtype]), lanes)),
+      );
+    });
+    return k.finish();
+  },
+};
+
+export const dequantizeKernel: KernelTemplate = {
+  op: 'dequantize',
+  name: 'dequantize',
+  supports: ({ inputs: [x], machine, epilogue }) => isNumberFormat(x!.dtype) && machine.lanes === 4 && !epilogue,
+  schedules: () => [{}],
+  build(request, schedule) {
+    const k = new KernelBuilder(kernelName('dequantize', request, schedule), request.machine.lanes);
+    const [x, out] = [k.buffer('x', 'read'), k.buffer('output', 'write')];
+    const format = request.inputs[0]!.dtype as NumberFormat;
+    const columns = request.output.shape.at(-1)!;
+    const blocks = columns / format.blockSize;
+    if (columns > 0) {
+      k.parallelLoop(elementCount(request.output.shape.slice(0, -1)), 1, (row) => {
+        const { base, lane } = packedRow(k, format, row, columns);
+        k.loop(0, blocks, 1, (block) => {
+          const at = k.let(add(base, mul(block, panelBlockBytes(format))));
+          k.loop(0, format.blockSize / SUB_BLOCK, 1, (subBlock) => {
+            const to = k.let(mul(add(add(mul(row, columns), mul(block, format.blockSize)), mul(subBlock, SUB_BLOCK)), 4));
+            subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) => k.store(out, 'f32', add(to, 16 * group), value));
+          });
+        });
+      });
+    }
+    return k.finish();
+  },
+};
