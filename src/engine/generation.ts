@@ -51,7 +51,7 @@ export async function* generateTokens(context: GenerationContext, prompt: readon
   if (!(maxTokens >= 1)) throw new BitloomError('INVALID_ARGUMENT', `maxTokens must be at least 1, not ${maxTokens}`, { maxTokens });
   if (prompt.length === 0) throw new BitloomError('EMPTY_PROMPT', 'the prompt is empty: there is nothing to continue; give a text');
   const sampler = createSampler(options);
-  const detokenizer = tokenizer.detokenizer();
+  const detokenizer = tokenizer.detokenizer({ continues: true });
   const stops = new StopMatcher(options.stop ?? []);
   const history = [...prompt];
   const pieces: string[] = [];

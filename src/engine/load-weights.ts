@@ -5,16 +5,15 @@
 import { dtypeName, type ElementType, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { byteLength, sameShape, type TensorType } from '../ir/shape.ts';
-import { readTensor, readTensorRows, type TensorEntry, type TensorFile, tensorEntry } from '../format/index.ts';
+import { readTensor, type TensorEntry, type TensorFile, tensorEntry } from '../format/index.ts';
 import type { TensorSpec } from '../model/index.ts';
-import { asNumberFormat, interleave, isNumberFormat, panel } from '../quant/index.ts';
-import { type Device, Storage, Tensor } from '../tensor/index.ts';
+import { isNumberFormat, panel } from '../quant/index.ts';
+import type { DeviceBuffer } from '../target/target.ts';
+import { type Device, type DeviceProgram, nn, Storage, Tensor, trace } from '../tensor/index.ts';
 import { throwIfAborted } from './sequence.ts';
 
 /** Rows that one vector of the kernels covers. */
 const PANEL_ROWS = 4;
-/** Packed rows pass through a buffer of about this size. */
-const STAGING_BYTES = 4 << 20;
 
 /** Loading progress over all tensors; `totalBytes` is known from the first event on. */
 export interface LoadProgress {
@@ -43,19 +42,36 @@ function findEntry(file: TensorFile, spec: TensorSpec, fileName: (name: string) 
   return entry;
 }
 
-/** Reads a packed matrix stripe by stripe and lays its rows in panels. */
-async function readPanels(file: TensorFile, entry: TensorEntry, target: Uint8Array, signal?: AbortSignal): Promise<void> {
-  const format = asNumberFormat(entry.element, 'load');
-  const [rows, columns] = entry.shape as readonly [number, number];
-  const rowBytes = entry.byteLength / Math.max(1, rows);
-  const stripe = Math.max(1, Math.floor(STAGING_BYTES / rowBytes / PANEL_ROWS)) * PANEL_ROWS;
-  const staging = new Uint8Array(Math.min(rows, stripe) * rowBytes);
-  for (let row = 0; row < rows; row += stripe) {
-    throwIfAborted(signal);
-    const count = Math.min(stripe, rows - row);
-    const bytes = staging.subarray(0, count * rowBytes);
-    await readTensorRows(file, entry, row, count, bytes, signal);
-    interleave(format, bytes, count, columns, PANEL_ROWS, target.subarray(row * rowBytes));
+/**
+ * Lays packed matrices in panels on the device. Their plain rows are staged in one buffer of the largest
+ * matrix's size, which is free again, for caches and intermediates, when all are done.
+ */
+class PanelLoader {
+  readonly #device: Device;
+  readonly #staging: DeviceBuffer;
+  readonly #programs = new Map<string, Promise<DeviceProgram>>();
+
+  constructor(device: Device, stagingBytes: number) {
+    this.#device = device;
+    this.#staging = device.allocate(stagingBytes);
+  }
+
+  #program(type: TensorType): Promise<DeviceProgram> {
+    const key = `${dtypeName(type.dtype)}[${type.shape}]`;
+    const program = this.#programs.get(key) ?? this.#device.compile(trace((x) => nn.toPanels(x, PANEL_ROWS), [type]).graph, { name: 'panels' });
+    this.#programs.set(key, program);
+    return program;
+  }
+
+  async load(file: TensorFile, entry: TensorEntry, target: DeviceBuffer, signal?: AbortSignal): Promise<void> {
+    const program = await this.#program({ dtype: entry.element, shape: entry.shape });
+    await readTensor(file, entry, this.#device.bytes(this.#staging).subarray(0, entry.byteLength), signal);
+    await program.run([this.#staging], [target]);
+  }
+
+  async dispose(): Promise<void> {
+    for (const program of this.#programs.values()) (await program).dispose();
+    this.#staging.dispose();
   }
 }
 
@@ -68,18 +84,23 @@ export async function loadWeights(
 ): Promise<ReadonlyMap<string, Tensor>> {
   const found = specs.map((spec) => ({ spec, entry: findEntry(file, spec, fileName) }));
   const totalBytes = found.reduce((sum, { entry }) => sum + entry.byteLength, 0);
+  const stagingBytes = found.reduce((most, { entry }) => (isPacked(entry.element) ? Math.max(most, entry.byteLength) : most), 0);
+  const panels = new PanelLoader(device, stagingBytes);
   const weights = new Map<string, Tensor>();
   let loadedBytes = 0;
-  for (const { spec, entry } of found) {
-    throwIfAborted(options.signal);
-    options.onProgress?.({ phase: 'weights', loadedBytes, totalBytes });
-    const type: TensorType = { dtype: placed(entry.element), shape: spec.shape };
-    const buffer = device.allocate(byteLength(type));
-    const target = device.bytes(buffer).subarray(0, byteLength(type));
-    if (isPacked(entry.element)) await readPanels(file, entry, target, options.signal);
-    else await readTensor(file, entry, target, options.signal);
-    weights.set(spec.name, Tensor.from(type, Storage.onDevice(device, buffer)));
-    loadedBytes += entry.byteLength;
+  try {
+    for (const { spec, entry } of found) {
+      throwIfAborted(options.signal);
+      options.onProgress?.({ phase: 'weights', loadedBytes, totalBytes });
+      const type: TensorType = { dtype: placed(entry.element), shape: spec.shape };
+      const buffer = device.allocate(byteLength(type));
+      weights.set(spec.name, Tensor.from(type, Storage.onDevice(device, buffer)));
+      if (isPacked(entry.element)) await panels.load(file, entry, buffer, options.signal);
+      else await readTensor(file, entry, device.bytes(buffer).subarray(0, entry.byteLength), options.signal);
+      loadedBytes += entry.byteLength;
+    }
+  } finally {
+    await panels.dispose();
   }
   options.onProgress?.({ phase: 'weights', loadedBytes, totalBytes });
   return weights;

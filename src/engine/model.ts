@@ -78,10 +78,10 @@ export class Model {
     if (prompt.length === 0) throw new BitloomError('EMPTY_PROMPT', 'the prompt is empty: there is nothing to continue; give a text');
     if (raw || this.#render === null) {
       if (typeof prompt !== 'string') throw new BitloomError('INVALID_ARGUMENT', 'messages need a chat template, which this model lacks or `raw` turns off; give a text');
-      return this.tokenizer.encode(prompt);
+      return this.tokenizer.encode(prompt, { addEos: false });
     }
     const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
-    return this.tokenizer.encode(this.#render(messages), { addBos: false });
+    return this.tokenizer.encode(this.#render(messages), { addBos: false, addEos: false });
   }
 
   /**

@@ -36,3 +36,4 @@ export {
 export { pack, requireBlocks, unpack } from './pack.ts';
 export { packedEmbedding, packedEmbeddingOp } from './packed-embedding.ts';
 export { quantize, quantizeOp } from './quantize.ts';
+export { blockParts, toPanels, toPanelsOp } from './to-panels.ts';

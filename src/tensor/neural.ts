@@ -65,3 +65,5 @@ export function linear(x: Tensor, w: Tensor): Tensor {
 export const quantize = (x: Tensor, format: NumberFormat): Tensor => new Tensor(quantized.quantize(x.value, format));
 /** The f32 values of a packed tensor. */
 export const dequantize = (x: Tensor): Tensor => new Tensor(quantized.dequantize(x.value));
+/** A plain packed matrix [rows, columns] with the blocks of `panelRows` neighbouring rows interleaved, as `linear` likes its weights. */
+export const toPanels = (x: Tensor, panelRows = 4): Tensor => new Tensor(quantized.toPanels(x.value, panelRows));

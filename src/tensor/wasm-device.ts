@@ -50,7 +50,7 @@ export class WasmDevice implements Device {
     return {
       inputs: program.inputs,
       outputs: program.outputs,
-      run: (inputs, outputs) => program.run([...inputs, ...outputs.filter((_, i) => program.donors[i] === undefined)]),
+      run: (inputs, outputs) => program.run(inputs, outputs),
       explain: () => printGraph(program.report.graph.after),
       dispose: () => program.dispose(),
     };
