@@ -20,8 +20,9 @@ const BY_CODE: Readonly<Partial<Record<ErrorCode, number>>> = {
   BAD_TEMPLATE: EXIT.badFile,
   UNSUPPORTED_ARCHITECTURE: EXIT.badFile,
   UNSUPPORTED_DTYPE: EXIT.badFile,
+  UNSUPPORTED_FEATURE: EXIT.badFile,
   OUT_OF_MEMORY: EXIT.noResources,
-  UNSUPPORTED_FEATURE: EXIT.noResources,
+  NO_DEVICE: EXIT.noResources,
   ABORTED: EXIT.interrupted,
 };
 

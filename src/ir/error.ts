@@ -12,7 +12,8 @@ export type ErrorCode =
   | 'UNSUPPORTED_OP' // a target cannot run an operation
   | 'UNSUPPORTED_DTYPE' // a file or target uses an element type we do not know
   | 'UNSUPPORTED_ARCHITECTURE' // the model family is not known
-  | 'UNSUPPORTED_FEATURE' // the engine or the machine lacks something that was asked for
+  | 'UNSUPPORTED_FEATURE' // a file or a caller asks for something that bitloom does not do
+  | 'NO_DEVICE' // the machine lacks what a device needs
   | 'BAD_FILE' // a file is truncated, overlapping, absurd or otherwise malformed
   | 'MISSING_TENSOR' // a checkpoint lacks a tensor that the architecture needs
   | 'MISSING_FILE' // a file that was named or is needed does not exist

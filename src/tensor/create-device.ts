@@ -11,7 +11,7 @@ export interface DeviceOptions {
   readonly onWarning?: (message: string) => void;
 }
 
-/** `auto` takes the fastest device that runs here. Throws INVALID_ARGUMENT, UNSUPPORTED_FEATURE. */
+/** `auto` takes the fastest device that runs here. Throws INVALID_ARGUMENT, NO_DEVICE. */
 export async function createDevice(name: DeviceName | 'auto', options: DeviceOptions = {}): Promise<Device> {
   const { threads } = options;
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) {

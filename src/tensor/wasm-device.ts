@@ -19,7 +19,7 @@ export class WasmDevice implements Device {
     this.#target = target;
   }
 
-  /** Throws UNSUPPORTED_FEATURE where the engine has no SIMD. */
+  /** Throws NO_DEVICE where the engine has no SIMD. */
   static async create({ threads, onWarning = (message) => console.warn(message) }: DeviceOptions = {}): Promise<WasmDevice> {
     return new WasmDevice(await WasmTarget.create({ onWarning, ...(threads === undefined ? {} : { threads }) }));
   }

@@ -55,13 +55,13 @@ const DOT_CASES: readonly { bytes: number; codes: number; dot: number; isU7: boo
 ];
 
 /**
- * Finds the features. Throws UNSUPPORTED_FEATURE where the engine lacks SIMD, without which nothing
+ * Finds the features. Throws NO_DEVICE where the engine lacks SIMD, without which nothing
  * here runs. Engines that give wrong dot products count as having no relaxed SIMD.
  */
 export async function detectFeatures(host: WasmHost): Promise<WasmFeatures> {
   if (!WebAssembly.validate(simdModule())) {
     throw new BitloomError(
-      'UNSUPPORTED_FEATURE',
+      'NO_DEVICE',
       'this WebAssembly engine has no SIMD; use a newer one or device interpreter',
     );
   }

@@ -51,14 +51,14 @@ export class Workers {
     return ready;
   }
 
-  /** Resolves when all threads run. Throws UNSUPPORTED_FEATURE when one cannot be started. */
+  /** Resolves when all threads run. Throws NO_DEVICE when one cannot be started. */
   async started(): Promise<void> {
     try {
       await this.#started;
     } catch (cause) {
       const why = (cause as Error).message;
       throw new BitloomError(
-        'UNSUPPORTED_FEATURE',
+        'NO_DEVICE',
         `a worker thread did not start: ${why}. Try threads: 1.`,
         {},
         { cause },
