@@ -11,3 +11,7 @@ for await (const { text } of reply) process.stdout.write(text);
 const { finishReason, promptTokens, tokens } = await reply.result;
 console.log(`\n(${promptTokens} + ${tokens.length} tokens, ${finishReason})`);
 await model.dispose();
+
+// Prints:
+// In the land of Somnium, where the sun dipped into the horizon and painted the sky with hues of crimson and gold
+// (17 + 24 tokens, length)

@@ -14,3 +14,7 @@ try {
   console.log(count, 'tokens, then', /** @type {import('bitloom').BitloomError} */ (error).code);
 }
 await model.dispose();
+
+// Prints:
+// 13 tokens in the prompt
+// 5 tokens, then ABORTED

@@ -11,19 +11,21 @@ const { goldens } = JSON.parse(readFileSync(`${root}assets/tiny/goldens.json`, '
   goldens: { greedy_ids: number[] }[];
 };
 
-async function replies(node: string, threads: number): Promise<{ node: string; replies: number[][] }> {
-  const { stdout } = await promisify(execFile)(node, ['tests/goldens/run.js', String(threads)], { cwd: root });
+async function replies(node: string, threads: number, count: number): Promise<{ node: string; replies: number[][] }> {
+  const { stdout } = await promisify(execFile)(node, ['tests/goldens/run.js', String(threads), String(count)], {
+    cwd: root,
+  });
   return JSON.parse(stdout);
 }
 
 describe.skipIf(!newest)('the newest Node (skipped where BITLOOM_NODE_NEWEST does not name one)', () => {
   test.each([1, 2])('gives the golden tokens with %i thread(s)', async (threads) => {
-    const result = await replies(newest!, threads);
+    const result = await replies(newest!, threads, goldens.length);
     expect(Number.parseInt(result.node, 10)).toBeGreaterThan(Number.parseInt(process.versions.node, 10));
     expect(result.replies).toEqual(goldens.map((golden) => golden.greedy_ids));
   });
 });
 
-test.each([1, 2])('this Node gives the golden tokens with %i thread(s)', async (threads) => {
-  expect((await replies(process.execPath, threads)).replies).toEqual(goldens.map((golden) => golden.greedy_ids));
+test('this Node gives the golden tokens with two threads', async () => {
+  expect((await replies(process.execPath, 2, 1)).replies).toEqual([goldens[0]!.greedy_ids]);
 });

@@ -53,7 +53,7 @@ test('the same seed tells the same story; threads and cache type do not break it
 
 test('a folder without a model, a broken file and a missing one exit with 3 and name what is wrong', async () => {
   const broken = join(folder, 'broken.gguf');
-  await writeFile(broken, 'GGUF but not really');
+  await writeFile(broken, new Uint8Array([0x47, 0x47, 0x55, 0x46, 3, 0, 0, 0, 255, 255]));
   for (const path of [folder, broken, join(folder, 'missing.gguf')]) {
     const { code, out, err } = await bitloom(['run', path, '--prompt', 'x']);
     expect({ path, code, out }).toEqual({ path, code: 3, out: '' });

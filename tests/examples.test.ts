@@ -11,7 +11,7 @@ const names = readdirSync(folder).filter((name) => name.endsWith('.js'));
 /** The lines after `// Prints:`, without their comment marks. */
 function promised(source: string): string {
   const lines = source.slice(source.indexOf('// Prints:')).trimEnd().split('\n').slice(1);
-  return `${lines.map((line) => line.replace(/^\/\/ ?/, '')).join('\n')}\n`;
+  return lines.map((line) => line.replace(/^\/\/ ?/, '')).join('\n');
 }
 
 describe('examples', () => {
@@ -20,7 +20,7 @@ describe('examples', () => {
     expect(source).toContain('// Prints:');
     expect(source.split('\n').length).toBeLessThan(50);
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [folder + name]);
-    expect(stdout).toBe(promised(source));
+    expect(stdout.trimEnd()).toBe(promised(source));
     expect(stderr).toBe('');
   });
 
