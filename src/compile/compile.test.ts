@@ -1,35 +1,17 @@
 /** Whole programs through the compiler, on the interpreter target, against the reference interpreter. */
 import { describe, expect, test } from 'vitest';
 import * as b from '../ir/build.ts';
-import type { Graph, Value } from '../ir/graph.ts';
+import type { Value } from '../ir/graph.ts';
 import { elementsOf, type HostTensor, hostTensor } from '../ir/host-tensor.ts';
 import { interpret } from '../ir/interpreter/interpret.ts';
-import { byteLength } from '../ir/shape.ts';
 import { InterpreterTarget } from '../target/interpreter/index.ts';
 import type { CompileOptions } from './options.ts';
-import { compileGraph } from './compile.ts';
-
-async function runCompiled(graph: Graph, inputs: readonly HostTensor[], options: CompileOptions = {}, threads = 2) {
-  const target = new InterpreterTarget({ threads });
-  const program = await compileGraph(graph, target, { check: true, ...options });
-  const buffers = graph.inputs.map((v, i) => {
-    const buffer = target.allocate(byteLength(v.type));
-    target.bytes(buffer).set(inputs[i]!.bytes);
-    return buffer;
-  });
-  const outputs = graph.outputs.map((v, i) => {
-    const donor = program.donors[i];
-    return donor === undefined ? target.allocate(byteLength(v.type)) : buffers[donor]!;
-  });
-  await program.run([...buffers, ...outputs.filter((_, i) => program.donors[i] === undefined)]);
-  const results = graph.outputs.map((v, i) => ({ type: v.type, bytes: target.bytes(outputs[i]!).slice(0, byteLength(v.type)) }));
-  return { program, results };
-}
+import { runOn } from './testing/index.ts';
 
 async function check(outputs: Value[], inputs: Value[], tensors: HostTensor[], options: CompileOptions = {}) {
   const graph = { inputs, outputs };
   const expected = interpret(graph, tensors);
-  const { program, results } = await runCompiled(graph, tensors, options);
+  const { report, results } = await runOn(new InterpreterTarget({ threads: 2 }), graph, tensors, { check: true, ...options });
   results.forEach((r, i) => {
     const [got, want] = [Array.from(elementsOf(r)), Array.from(elementsOf(expected[i]!))];
     got.forEach((x, j) => {
@@ -38,7 +20,7 @@ async function check(outputs: Value[], inputs: Value[], tensors: HostTensor[], o
       expect(ok, `output ${i} element ${j}: ${x}, not ${w}`).toBe(true);
     });
   });
-  return program;
+  return report;
 }
 
 const ramp = (shape: number[]): HostTensor =>
@@ -48,15 +30,15 @@ describe('compiled programs', () => {
   test('elementwise chains become one kernel', async () => {
     const x = b.input(0, 'x', 'f32', [5, 7]);
     const y = b.input(1, 'y', 'f32', [7]);
-    const program = await check([b.mul(b.add(x, b.broadcastTo(y, [5, 7])), b.exp(x))], [x, y], [ramp([5, 7]), ramp([7])]);
-    expect(program.report.steps.map((s) => s.kind)).toEqual(['loop']);
+    const report = await check([b.mul(b.add(x, b.broadcastTo(y, [5, 7])), b.exp(x))], [x, y], [ramp([5, 7]), ramp([7])]);
+    expect(report.steps.map((s) => s.kind)).toEqual(['loop']);
   });
 
   test('views fold into index maps', async () => {
     const x = b.input(0, 'x', 'f32', [4, 6, 8]);
     const t = b.reshape(b.transpose(x, [1, 0, 2]), [6, 32]);
-    const program = await check([b.add(b.reverse(b.sliceAxis(t, 0, 1, 5), [1]), b.full('f32', [4, 32], 1))], [x], [ramp([4, 6, 8])]);
-    expect(program.report.steps).toHaveLength(1);
+    const report = await check([b.add(b.reverse(b.sliceAxis(t, 0, 1, 5), [1]), b.full('f32', [4, 32], 1))], [x], [ramp([4, 6, 8])]);
+    expect(report.steps).toHaveLength(1);
   });
 
   test('softmax by parts', async () => {
@@ -100,7 +82,7 @@ describe('compiled programs', () => {
     const filter = b.input(3, 'filter', 'f32', [6, 2, 3, 2]);
     const options = { groups: 2, strides: [2, 1], padLow: [1, 2], padHigh: [0, 1], rhsDilation: [1, 2], lhsDilation: [2, 1] };
     const tensors = [ramp([2, 5, 6]), ramp([2, 7, 6]), ramp([2, 4, 7, 6]), ramp([6, 2, 3, 2])];
-    const program = await check([product, b.conv(image, filter, options)], [x, w, image, filter], tensors);
-    expect(program.report.steps.filter((s) => s.kind === 'reduce')).toHaveLength(2);
+    const report = await check([product, b.conv(image, filter, options)], [x, w, image, filter], tensors);
+    expect(report.steps.filter((s) => s.kind === 'reduce')).toHaveLength(2);
   });
 });

@@ -6,7 +6,7 @@ import { typeName } from '../ir/op/rule.ts';
 import type { CompiledPlan, DeviceBuffer, Target } from '../target/target.ts';
 import type { CompileReport } from './report.ts';
 
-/** What a program takes and gives, in the order of `run`'s arguments. */
+/** What a program takes and gives. */
 export interface ProgramSignature {
   readonly inputs: readonly TensorType[];
   readonly outputs: readonly TensorType[];
@@ -24,8 +24,6 @@ export class Program {
   readonly #constants: DeviceBuffer | undefined;
   /** Arguments of the plan: inputs, outputs, constants. Filled anew by each run. */
   readonly #args: DeviceBuffer[] = [];
-  /** Least bytes of each argument. */
-  readonly #types: readonly TensorType[];
   #isDisposed = false;
 
   constructor(signature: ProgramSignature, target: Target, compiled: CompiledPlan, constants: DeviceBuffer | undefined, report: CompileReport) {
@@ -36,32 +34,26 @@ export class Program {
     this.#target = target;
     this.#compiled = compiled;
     this.#constants = constants;
-    this.#types = [...this.inputs, ...this.outputs.filter((_, i) => this.donors[i] === undefined)];
   }
 
   /**
-   * Runs the program. `args`: a buffer for each input, then one for each output that has no donor, in
-   * order. Donated inputs hold their outputs afterwards. Throws INVALID_ARGUMENT, DISPOSED.
+   * Runs the program. A donated output is made in its input's memory: its place in `outputs` is not
+   * looked at. Throws INVALID_ARGUMENT, DISPOSED.
    */
-  async run(args: readonly DeviceBuffer[]): Promise<void> {
-    if (this.#isDisposed) throw new BitloomError('DISPOSED', `program ${this.report.name} was disposed; compile it again`);
-    this.#check(args);
-    for (let i = 0; i < args.length; i++) this.#args[i] = args[i]!;
-    if (this.#constants) this.#args[args.length] = this.#constants;
+  async run(inputs: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): Promise<void> {
+    const { name } = this.report;
+    if (this.#isDisposed) throw new BitloomError('DISPOSED', `program ${name} was disposed; compile it again`);
+    if (inputs.length !== this.inputs.length || outputs.length !== this.outputs.length) {
+      const counts = `${this.inputs.length} inputs and ${this.outputs.length} outputs, not ${inputs.length} and ${outputs.length}`;
+      throw new BitloomError('INVALID_ARGUMENT', `program ${name} takes ${counts}`);
+    }
+    let at = 0;
+    for (let i = 0; i < inputs.length; i++) this.#args[at++] = checked(inputs[i]!, this.inputs[i]!, 'input', i);
+    for (let i = 0; i < outputs.length; i++) {
+      if (this.donors[i] === undefined) this.#args[at++] = checked(outputs[i]!, this.outputs[i]!, 'output', i);
+    }
+    if (this.#constants) this.#args[at] = this.#constants;
     await this.#target.run(this.#compiled, this.#args);
-  }
-
-  #check(args: readonly DeviceBuffer[]): void {
-    const types = this.#types;
-    if (args.length !== types.length) {
-      throw new BitloomError('INVALID_ARGUMENT', `program ${this.report.name} takes ${types.length} buffers, not ${args.length}`);
-    }
-    for (let i = 0; i < types.length; i++) {
-      const needed = byteLength(types[i]!);
-      if (args[i]!.byteLength >= needed) continue;
-      const what = i < this.inputs.length ? `input ${i}` : `the buffer of output number ${i - this.inputs.length}`;
-      throw new BitloomError('INVALID_ARGUMENT', `${what} needs ${needed} bytes for ${typeName(types[i]!)}, got ${args[i]!.byteLength}`);
-    }
   }
 
   /** Frees code, arena and constants. May be called twice. */
@@ -75,4 +67,10 @@ export class Program {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+function checked(buffer: DeviceBuffer, type: TensorType, what: string, index: number): DeviceBuffer {
+  const needed = byteLength(type);
+  if (buffer.byteLength >= needed) return buffer;
+  throw new BitloomError('INVALID_ARGUMENT', `${what} ${index} needs ${needed} bytes for ${typeName(type)}, got ${buffer.byteLength}`);
 }

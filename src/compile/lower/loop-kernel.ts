@@ -27,7 +27,7 @@ export function workPerElement(formula: Formula, isVector: boolean): number {
 
 /** Least number of elements that a thread should take. */
 export const grainElements = (work: number): number =>
-  Math.max(PIECE_ELEMENTS, Math.ceil(LEAST_WORK_PER_THREAD / work / PIECE_ELEMENTS) * PIECE_ELEMENTS);
+  Math.max(PIECE_ELEMENTS, Math.ceil(LEAST_WORK_PER_THREAD / Math.max(work, 1) / PIECE_ELEMENTS) * PIECE_ELEMENTS);
 
 /** Indices of all axes of `extents` at row-major position `flat`. */
 export function unflatten(k: KernelBuilder, flat: Expr, extents: readonly number[]): Expr[] {

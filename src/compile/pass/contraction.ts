@@ -11,6 +11,12 @@ const numbers = (value: Value, key: string): readonly number[] => value.attrs[ke
 /** The type in which products are summed. */
 const sumType = (dtype: DType): DType => (isFloat(dtype) ? 'f32' : dtype === 'u32' ? 'u32' : 'i32');
 
+/** Products to be summed from +0 on, as contractions are: a -0 alone would stay -0 in a plain sum. */
+function products(a: Value, b: Value): Value {
+  const product = mul(a, b);
+  return product.type.dtype === 'f32' ? add(product, full('f32', product.type.shape, 0)) : product;
+}
+
 /** sum over k of lhs[batch, m, k] * rhs[batch, n, k], as broadcast, multiply, reduce. */
 function dotGeneral(value: Value): Value {
   const [lhs, rhs] = value.inputs as [Value, Value];
@@ -29,7 +35,7 @@ function dotGeneral(value: Value): Value {
   const spread = (x: Value, perm: readonly number[], axes: readonly number[]) => broadcast(transpose(cast(x, wide), perm), shape, axes);
   const left = spread(lhs, [...lb, ...lf, ...lc], [...batch, ...range(lb.length, lf.length), ...contracted]);
   const right = spread(rhs, [...rb, ...rf, ...rc], [...batch, ...range(lb.length + lf.length, rf.length), ...contracted]);
-  return cast(reduceSum(mul(left, right), contracted), value.type.dtype as DType);
+  return cast(reduceSum(products(left, right), contracted), value.type.dtype as DType);
 }
 
 /** Zeros between and around the elements of x, then windows by gathering, then products and sums. */
@@ -59,7 +65,7 @@ function conv(value: Value): Value {
   const left = broadcast(sorted, shape, [0, 1, ...range.map((i) => 3 + i), ...contracted]);
   const weights = reshape(cast(w, wide), [groups, perGroup, channels, ...window]);
   const right = broadcast(weights, shape, [1, 2, ...contracted]);
-  return cast(reshape(reduceSum(mul(left, right), contracted), value.type.shape), value.type.dtype as DType);
+  return cast(reshape(reduceSum(products(left, right), contracted), value.type.shape), value.type.dtype as DType);
 }
 
 /** The sums and products that a contraction stands for. */
