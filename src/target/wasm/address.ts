@@ -11,66 +11,178 @@ export interface Term {
   readonly coefficient: number;
   /** Structure of `atom`; equal keys mean equal values while no register changes. */
   readonly key: string;
-  readonly registers: ReadonlySet<number>;
+  readonly registers: readonly number[];
   /** Whether it may be computed earlier than written: it reads no memory and cannot trap. */
   readonly isMovable: boolean;
 }
 
-/** Sum of the terms and the constant, modulo 2^32. Terms are sorted by key. */
-export interface LinearForm {
+/** Sum of terms modulo 2^32, without the constant. Sums that differ in their constant only share one of these. */
+export interface TermSum {
+  /** Sorted by key. */
   readonly terms: readonly Term[];
+  readonly key: string;
+  readonly isMovable: boolean;
+  /** Whether all coefficients are above zero. */
+  readonly isRising: boolean;
+}
+
+export interface LinearForm {
+  readonly sum: TermSum;
   readonly constant: number;
 }
 
-/** Where a statement or expression touches memory: the buffer's position and the linear byte offset. */
-export interface Access {
-  readonly buffer: number;
-  readonly form: LinearForm;
-}
-
-/** What a list of statements does, nested ones included. */
+/** What statements do, nested ones included. */
 export interface Effects {
   /** Registers that get a value, loop indices included. */
   readonly assigned: ReadonlySet<number>;
-  readonly accesses: readonly Access[];
+  /** Sums that addresses in them need, by buffer position and sum. */
+  readonly sums: ReadonlyMap<string, { readonly buffer: number; readonly sum: TermSum }>;
 }
 
-export function isDisjoint(a: ReadonlySet<number>, b: ReadonlySet<number>): boolean {
-  const [small, large] = a.size < b.size ? [a, b] : [b, a];
-  for (const x of small) if (large.has(x)) return false;
-  return true;
+/** Names a sum of one buffer's address. */
+export const sumKey = (buffer: number, { key }: TermSum, constant: number): string => `${buffer}:${key}:${constant}`;
+
+/** A sum of given terms, which must be sorted by key. */
+export const termSum = (terms: readonly Term[]): TermSum => ({
+  terms,
+  key: terms.map((t) => `${t.coefficient}*${t.key}`).join('+'),
+  isMovable: terms.every((t) => t.isMovable),
+  isRising: terms.every((t) => t.coefficient > 0),
+});
+
+interface Collected extends Effects {
+  readonly assigned: Set<number>;
+  readonly sums: Map<string, { readonly buffer: number; readonly sum: TermSum }>;
 }
 
-/** The address used for `e`, terms with equal atoms merged. */
-export function linearForm(e: Expr): LinearForm {
-  const terms = new Map<string, { atom: Expr; coefficient: number }>();
-  let constant = 0;
-  const visit = (x: Expr, factor: number): void => {
-    if (x.kind === 'const') constant = (constant + Math.imul(x.value, factor)) | 0;
-    else if (x.kind === 'binary' && x.op === 'add') {
-      visit(x.a, factor);
-      visit(x.b, factor);
-    } else if (x.kind === 'binary' && x.op === 'sub') {
-      visit(x.a, factor);
-      visit(x.b, -factor | 0);
-    } else if (x.kind === 'binary' && x.op === 'mul' && x.b.kind === 'const') {
-      visit(x.a, Math.imul(factor, x.b.value));
-    } else if (x.kind === 'binary' && x.op === 'shl' && x.b.kind === 'const') {
-      visit(x.a, factor << x.b.value);
-    } else {
-      const key = keyOf(x);
-      const coefficient = ((terms.get(key)?.coefficient ?? 0) + factor) | 0;
-      terms.set(key, { atom: x, coefficient });
+export const NO_TERMS: TermSum = { terms: [], key: '', isMovable: true, isRising: true };
+
+type Traits = Pick<Term, 'key' | 'registers' | 'isMovable'>;
+
+const DIVISIONS: ReadonlySet<string> = new Set(['div_s', 'div_u', 'rem_s', 'rem_u']);
+
+/** Analyses one kernel; remembers each expression and statement, which kernels share freely. */
+export class AddressAnalysis {
+  readonly #forms = new Map<Expr, LinearForm>();
+  readonly #sums = new Map<string, TermSum>();
+  readonly #traits = new Map<Expr, Traits>();
+  readonly #effects = new Map<Statement, Effects>();
+
+  /** An address as a linear form, terms with equal atoms merged. */
+  formOf(e: Expr): LinearForm {
+    if (e.kind === 'binary' && e.op === 'add' && e.b.kind === 'const') {
+      const { sum, constant } = this.formOf(e.a);
+      return { sum, constant: (constant + e.b.value) | 0 };
     }
-  };
-  visit(e, 1);
-  const sorted = [...terms].filter(([, t]) => t.coefficient !== 0).sort(([a], [b]) => (a < b ? -1 : 1));
-  return { constant, terms: sorted.map(([key, t]) => ({ ...t, key, ...traitsOf(t.atom) })) };
+    let form = this.#forms.get(e);
+    if (!form) {
+      form = this.#linearize(e);
+      this.#forms.set(e, form);
+    }
+    return form;
+  }
+
+  #linearize(e: Expr): LinearForm {
+    const terms = new Map<string, Term>();
+    let constant = 0;
+    const visit = (x: Expr, factor: number): void => {
+      if (x.kind === 'const') constant = (constant + Math.imul(x.value, factor)) | 0;
+      else if (x.kind === 'binary' && x.op === 'add') {
+        visit(x.a, factor);
+        visit(x.b, factor);
+      } else if (x.kind === 'binary' && x.op === 'sub') {
+        visit(x.a, factor);
+        visit(x.b, -factor | 0);
+      } else if (x.kind === 'binary' && x.op === 'mul' && x.b.kind === 'const') {
+        visit(x.a, Math.imul(factor, x.b.value));
+      } else if (x.kind === 'binary' && x.op === 'shl' && x.b.kind === 'const') {
+        visit(x.a, factor << x.b.value);
+      } else {
+        const traits = this.#traitsOf(x);
+        const coefficient = ((terms.get(traits.key)?.coefficient ?? 0) + factor) | 0;
+        terms.set(traits.key, { atom: x, coefficient, ...traits });
+      }
+    };
+    visit(e, 1);
+    const left = [...terms.values()].filter((t) => t.coefficient !== 0).sort((a, b) => (a.key < b.key ? -1 : 1));
+    const sum = termSum(left);
+    const known = this.#sums.get(sum.key);
+    if (!known) this.#sums.set(sum.key, sum);
+    return { sum: known ?? sum, constant };
+  }
+
+  #traitsOf(e: Expr): Traits {
+    const known = this.#traits.get(e);
+    if (known) return known;
+    const operands = operandsOf(e).map((x) => this.#traitsOf(x));
+    const registers = new Set(operands.flatMap((t) => t.registers));
+    if (e.kind === 'var') registers.add(e.id);
+    const canTrap = e.kind === 'binary' && DIVISIONS.has(e.op) && !(e.b.kind === 'const' && e.b.value !== 0);
+    const traits: Traits = {
+      key: `${nameOf(e)}${operands.length > 0 ? `(${operands.map((t) => t.key).join()})` : ''}`,
+      registers: [...registers],
+      isMovable: e.kind !== 'load' && !canTrap && operands.every((t) => t.isMovable),
+    };
+    this.#traits.set(e, traits);
+    return traits;
+  }
+
+  /** What a statement that holds others does. */
+  effectsOf(s: Statement): Effects {
+    let effects = this.#effects.get(s);
+    if (!effects) {
+      const collected: Collected = { assigned: new Set(), sums: new Map() };
+      this.#collect(s, collected);
+      effects = collected;
+      this.#effects.set(s, effects);
+    }
+    return effects;
+  }
+
+  #collect(s: Statement, to: Collected): void {
+    for (const e of expressionsOf(s)) this.#collectLoads(e, to);
+    if (s.kind === 'assign') to.assigned.add(s.target.id);
+    else if (s.kind === 'store') this.#note(s.buffer.index, s.byteOffset, to);
+    else if (s.kind === 'loop') to.assigned.add(s.index.id);
+    if (s.kind === 'loop' || s.kind === 'while') this.#include(s.body, to);
+    else if (s.kind === 'if') {
+      this.#include(s.then, to);
+      this.#include(s.otherwise, to);
+    }
+  }
+
+  #include(statements: readonly Statement[], to: Collected): void {
+    for (const s of statements) {
+      if (s.kind === 'assign' || s.kind === 'store' || s.kind === 'barrier') this.#collect(s, to);
+      else {
+        const { assigned, sums } = this.effectsOf(s);
+        for (const register of assigned) to.assigned.add(register);
+        for (const [key, access] of sums) to.sums.set(key, access);
+      }
+    }
+  }
+
+  #collectLoads(e: Expr, to: Collected): void {
+    switch (e.kind) {
+      case 'const':
+      case 'var':
+        return;
+      case 'load':
+        this.#note(e.buffer.index, e.byteOffset, to);
+        this.#collectLoads(e.byteOffset, to);
+        return;
+      default:
+        for (const x of operandsOf(e)) this.#collectLoads(x, to);
+    }
+  }
+
+  #note(buffer: number, byteOffset: Expr, to: Collected): void {
+    const { sum } = this.formOf(byteOffset);
+    if (sum.terms.length > 0) to.sums.set(sumKey(buffer, sum, 0), { buffer, sum });
+  }
 }
 
-/** Names a partial sum of one buffer's address. */
-export const sumKey = (buffer: number, terms: readonly Term[], constant: number): string =>
-  `${buffer}+${constant}${terms.map((t) => `+${t.coefficient}*${t.key}`).join('')}`;
+const NONE: readonly Expr[] = [];
 
 function operandsOf(e: Expr): readonly Expr[] {
   switch (e.kind) {
@@ -89,78 +201,32 @@ function operandsOf(e: Expr): readonly Expr[] {
     case 'pack8':
       return e.parts;
     default:
-      return [];
+      return NONE;
   }
 }
 
-function keyOf(e: Expr): string {
-  const inner = operandsOf(e).map(keyOf).join(',');
+/** What distinguishes an expression from others with the same operands. */
+function nameOf(e: Expr): string {
   switch (e.kind) {
     case 'const':
-      return `${e.value}`;
+      return String(e.value);
     case 'var':
       return `r${e.id}`;
     case 'unary':
     case 'binary':
     case 'ternary':
-      return `${e.op}(${inner})`;
+      return e.op;
     case 'load':
-      return `load ${e.memory} ${e.buffer.index}(${inner})`;
+      return `load ${e.memory} ${e.buffer.index}`;
     case 'extract':
-      return `extract ${e.lane}(${inner})`;
+      return `extract ${e.lane}`;
     case 'shuffle':
-      return `shuffle ${e.pattern.join(' ')}(${inner})`;
+      return `shuffle ${e.pattern.join(' ')}`;
     case 'lookup':
-      return `lookup ${e.table.join(' ')}(${inner})`;
+      return `lookup ${e.table.join(' ')}`;
     default:
-      return `${e.kind}(${inner})`;
+      return e.kind;
   }
-}
-
-const DIVISIONS: ReadonlySet<string> = new Set(['div_s', 'div_u', 'rem_s', 'rem_u']);
-
-function traitsOf(atom: Expr): { registers: ReadonlySet<number>; isMovable: boolean } {
-  const registers = new Set<number>();
-  let isMovable = true;
-  const visit = (e: Expr): void => {
-    if (e.kind === 'var') registers.add(e.id);
-    const isSafe = e.kind !== 'load' && !(e.kind === 'binary' && DIVISIONS.has(e.op) && !isNonZeroConstant(e.b));
-    isMovable &&= isSafe;
-    operandsOf(e).forEach(visit);
-  };
-  visit(atom);
-  return { registers, isMovable };
-}
-
-const isNonZeroConstant = (e: Expr): boolean => e.kind === 'const' && e.value !== 0;
-
-/** Collects what statements assign and access. */
-export function effectsOf(statements: readonly Statement[]): Effects {
-  const assigned = new Set<number>();
-  const accesses = new Map<string, Access>();
-  const note = (buffer: number, byteOffset: Expr): void => {
-    const form = linearForm(byteOffset);
-    accesses.set(sumKey(buffer, form.terms, form.constant), { buffer, form });
-  };
-  const visit = (e: Expr): void => {
-    if (e.kind === 'load') note(e.buffer.index, e.byteOffset);
-    operandsOf(e).forEach(visit);
-  };
-  const walk = (list: readonly Statement[]): void => {
-    for (const s of list) {
-      for (const e of expressionsOf(s)) visit(e);
-      if (s.kind === 'assign') assigned.add(s.target.id);
-      if (s.kind === 'store') note(s.buffer.index, s.byteOffset);
-      if (s.kind === 'loop') assigned.add(s.index.id);
-      if (s.kind === 'loop' || s.kind === 'while') walk(s.body);
-      if (s.kind === 'if') {
-        walk(s.then);
-        walk(s.otherwise);
-      }
-    }
-  };
-  walk(statements);
-  return { assigned, accesses: [...accesses.values()] };
 }
 
 function expressionsOf(s: Statement): readonly Expr[] {
@@ -175,6 +241,6 @@ function expressionsOf(s: Statement): readonly Expr[] {
     case 'if':
       return [s.condition];
     case 'barrier':
-      return [];
+      return NONE;
   }
 }

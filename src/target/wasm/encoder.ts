@@ -65,7 +65,7 @@ export class FunctionBuilder {
       out.u32(first);
       if (immediate === 'memoryLane') out.u8(second);
     } else if (immediate === 'lane') out.u8(first);
-    for (const byte of tail) out.u8(byte);
+    if (tail.length > 0) out.append(tail);
     return this;
   }
 

@@ -32,6 +32,12 @@ export class ExpressionCode {
   readonly #features: CodeFeatures;
   /** Locals by register, then those that `bind` added. */
   readonly #locals: number[];
+  /** Locals that hold repeated constants, by value. */
+  readonly #constants = {
+    f32: new Map<number, number>(),
+    i32: new Map<number, number>(),
+    mask: new Map<number, number>(),
+  };
 
   constructor(kernel: Kernel, code: FunctionBuilder, features: CodeFeatures) {
     this.#kernel = kernel;
@@ -112,15 +118,32 @@ export class ExpressionCode {
   }
 
   #constant({ type, value }: ExprOf<'const'>): void {
-    if (type.lanes > 1) this.#vectorConstant(LANES.flatMap(() => laneBytes(type, value)));
+    if (type.lanes > 1) this.#splatConstant(type, value);
     else if (type.element === 'f32') this.#code.f32(value);
     else this.#code.i32(value);
   }
 
-  /** Zero costs one instruction anywhere; other constants are made once, at the function's entry. */
-  #vectorConstant(bytes: readonly number[]): void {
-    if (bytes.every((b) => b === 0)) this.#code.v128(bytes);
-    else this.#code.get(this.#code.constant(bytes));
+  /** Both zeros are equal as keys, so neither is remembered. */
+  #splatConstant(type: Type, value: number): void {
+    const locals = this.#constants[type.element];
+    const known = value === 0 ? undefined : locals.get(value);
+    if (known !== undefined) {
+      this.#code.get(known);
+      return;
+    }
+    const local = this.#vectorConstant(LANES.flatMap(() => laneBytes(type, value)));
+    if (local !== undefined) locals.set(value, local);
+  }
+
+  /** Zero costs one instruction anywhere; other constants are made once, at the function's entry, in the local returned. */
+  #vectorConstant(bytes: readonly number[]): number | undefined {
+    if (bytes.every((b) => b === 0)) {
+      this.#code.v128(bytes);
+      return undefined;
+    }
+    const local = this.#code.constant(bytes);
+    this.#code.get(local);
+    return local;
   }
 
   #load({ type, memory, buffer, byteOffset }: ExprOf<'load'>): void {

@@ -60,10 +60,7 @@ const DOT_CASES: readonly { bytes: number; codes: number; dot: number; isU7: boo
  */
 export async function detectFeatures(host: WasmHost): Promise<WasmFeatures> {
   if (!WebAssembly.validate(simdModule())) {
-    throw new BitloomError(
-      'NO_DEVICE',
-      'this WebAssembly engine has no SIMD; use a newer one or device interpreter',
-    );
+    throw new BitloomError('NO_DEVICE', 'this WebAssembly engine has no SIMD; use a newer one or device interpreter');
   }
   const whyNoThreads = host.whyNoThreads();
   const dotBytes = dotModule();

@@ -4,7 +4,6 @@
  * into constant, loop-invariant and changing parts, and the choice of instructions by features.
  */
 import type { Kernel, Statement } from '../../kernel/language.ts';
-import { effectsOf } from './address.ts';
 import type { FunctionBuilder, ModuleBuilder, ValueType } from './encoder.ts';
 import { type CodeFeatures, ExpressionCode } from './expression-code.ts';
 import { STORE_SCALAR, STORE_VECTOR } from './instructions.ts';
@@ -68,10 +67,10 @@ class StatementCode {
     }
   }
 
-  #assign({ target, value }: StatementOf<'assign'>): void {
-    this.#values.emit(value);
-    this.#code.set(this.#values.local(target.id));
-    this.#values.addresses.forget(new Set([target.id]));
+  #assign(s: StatementOf<'assign'>): void {
+    this.#values.emit(s.value);
+    this.#code.set(this.#values.local(s.target.id));
+    this.#values.addresses.forget(s);
   }
 
   #store({ memory, buffer, byteOffset, value }: StatementOf<'store'>): void {
@@ -101,8 +100,7 @@ class StatementCode {
     const last = this.#values.bind(end);
     this.#values.emit(start);
     code.set(index);
-    const effects = effectsOf([s]);
-    this.#values.addresses.forget(effects.assigned);
+    this.#values.addresses.forget(s);
     if (isConstant && start.value + step >= end.value) {
       this.block(body);
       return;
@@ -116,7 +114,7 @@ class StatementCode {
       isLess();
       code.if();
     }
-    this.#values.addresses.hoisted(effects, () => {
+    this.#values.addresses.hoisted(s, () => {
       const again = code.loop();
       this.block(body);
       code.get(index).i32(step).op('i32.add').tee(index);
@@ -128,9 +126,7 @@ class StatementCode {
 
   #while(s: StatementOf<'while'>): void {
     const code = this.#code;
-    const effects = effectsOf([s]);
-    this.#values.addresses.forget(effects.assigned);
-    this.#values.addresses.hoisted(effects, () => {
+    this.#values.addresses.hoisted(s, () => {
       const again = code.loop();
       this.#values.emit(s.condition);
       code.if();
@@ -149,6 +145,6 @@ class StatementCode {
       addresses.scope(() => this.block(s.otherwise));
     }
     this.#code.end();
-    addresses.forget(effectsOf([s]).assigned);
+    addresses.forget(s);
   }
 }

@@ -132,14 +132,14 @@ const notOurs = (what: string): BitloomError =>
   new BitloomError('INVALID_ARGUMENT', `the ${what} belongs to another device than wasm`);
 
 /**
- * What kernels derive their block sizes from. V8 keeps one of the sixteen vector registers of x86-64 for
+ * What kernels derive their block sizes from. Of the sixteen vector registers of x86-64 V8 keeps one for
  * itself: a 4x12 tile, which needs all, spills and reaches 60 % of the peak where 6x8 reaches 91 %.
  */
 function machineOf({ relaxedSimd, dotU8, fusedMadd }: WasmFeatures, threads: number): Machine {
   return {
     name: `wasm-simd128${relaxedSimd ? '-relaxed' : ''}${dotU8 ? '-u8' : ''}`,
     lanes: 4,
-    vectorRegisters: 15,
+    vectorRegisters: 16,
     l1Bytes: 32 << 10,
     l2Bytes: 1 << 20,
     threads,

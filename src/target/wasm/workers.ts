@@ -57,12 +57,7 @@ export class Workers {
       await this.#started;
     } catch (cause) {
       const why = (cause as Error).message;
-      throw new BitloomError(
-        'NO_DEVICE',
-        `a worker thread did not start: ${why}. Try threads: 1.`,
-        {},
-        { cause },
-      );
+      throw new BitloomError('NO_DEVICE', `a worker thread did not start: ${why}. Try threads: 1.`, {}, { cause });
     }
   }
 
