@@ -2,19 +2,52 @@
  * Reads and writes stored numbers in the kernel language: 16-bit floats, and the blocks of every
  * number format, whose places follow from its row (quant/number-format.ts).
  */
-import { BitloomError } from '../ir/error.ts';
+
 import type { ElementType } from '../ir/dtype.ts';
-import { codeParts, type Field, FIELD_BYTES, fieldOffset, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../quant/number-format.ts';
-import { add, and, binary, type BufferParam, divU, type Expr, fma, mul, or, type Operand, remU, select, shl, shrU, sub, unary } from './expression.ts';
+import { BitloomError } from '../ir/error.ts';
+import {
+  codeParts,
+  FIELD_BYTES,
+  type Field,
+  fieldOffset,
+  type NumberFormat,
+  panelBlockBytes,
+  SUB_BLOCK,
+} from '../quant/number-format.ts';
+import {
+  add,
+  and,
+  type BufferParam,
+  binary,
+  divU,
+  type Expr,
+  fma,
+  mul,
+  type Operand,
+  or,
+  remU,
+  select,
+  shl,
+  shrU,
+  sub,
+  unary,
+} from './expression.ts';
 import type { KernelBuilder } from './language.ts';
 
 /** Element types that kernels read as f32. */
 export type FloatType = 'f32' | 'f16' | 'bf16';
-export const isFloatType = (type: ElementType): type is FloatType => type === 'f32' || type === 'f16' || type === 'bf16';
+export const isFloatType = (type: ElementType): type is FloatType =>
+  type === 'f32' || type === 'f16' || type === 'bf16';
 export const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { f32: 4, f16: 2, bf16: 2 };
 
 /** Loads floats of any type as f32, exactly. */
-export function loadFloat(k: KernelBuilder, dtype: FloatType, buffer: BufferParam, byteOffset: Operand, lanes = 1): Expr {
+export function loadFloat(
+  k: KernelBuilder,
+  dtype: FloatType,
+  buffer: BufferParam,
+  byteOffset: Operand,
+  lanes = 1,
+): Expr {
   if (dtype === 'f32') return k.load(buffer, 'f32', byteOffset, lanes);
   const bits = k.load(buffer, 'u16', byteOffset, lanes);
   return dtype === 'f16' ? unary('f16_to_f32', bits) : unary('bits_f32', shl(bits, 16));
@@ -25,7 +58,13 @@ export const loadFloatAt = (k: KernelBuilder, dtype: FloatType, buffer: BufferPa
   loadFloat(k, dtype, buffer, mul(index, FLOAT_BYTES[dtype]), lanes);
 
 /** Stores f32 values as floats of any type, rounded to nearest even. */
-export function storeFloat(k: KernelBuilder, dtype: FloatType, buffer: BufferParam, byteOffset: Operand, value: Expr): void {
+export function storeFloat(
+  k: KernelBuilder,
+  dtype: FloatType,
+  buffer: BufferParam,
+  byteOffset: Operand,
+  value: Expr,
+): void {
   if (dtype === 'f32') return k.store(buffer, 'f32', byteOffset, value);
   if (dtype === 'f16') return k.store(buffer, 'u16', byteOffset, unary('f32_to_f16', value));
   const x = k.let(value);
@@ -48,7 +87,15 @@ export function packedRow(k: KernelBuilder, format: NumberFormat, row: Expr, col
 }
 
 /** A header field as f32: of one panel row (`lanes` 1), or of neighbouring rows from `lane` on. `block` is a byte offset. */
-export function loadField(k: KernelBuilder, format: NumberFormat, field: Field, buffer: BufferParam, block: Expr, lane: Operand = 0, lanes = 1): Expr {
+export function loadField(
+  k: KernelBuilder,
+  format: NumberFormat,
+  field: Field,
+  buffer: BufferParam,
+  block: Expr,
+  lane: Operand = 0,
+  lanes = 1,
+): Expr {
   const at = add(add(block, mul(lane, FIELD_BYTES[field.dtype])), fieldOffset(format, field));
   if (field.dtype === 'f32') return k.load(buffer, 'f32', at, lanes);
   if (field.dtype === 'i32') return unary('to_f32', k.load(buffer, 'i32', at, lanes));
@@ -90,9 +137,16 @@ export function groupOrder(format: NumberFormat): number[] {
  * Unsigned codes of one sub-block of a panel of 4 rows as bytes: `codes(group)` has lane r = the four
  * neighbouring elements 4 * group .. of panel row r. `at` is the block's byte offset + sub-block * `subBlockBytes`.
  */
-export function panelCodes(k: KernelBuilder, format: NumberFormat, buffer: BufferParam, at: Expr): (group: number) => Expr {
+export function panelCodes(
+  k: KernelBuilder,
+  format: NumberFormat,
+  buffer: BufferParam,
+  at: Expr,
+): (group: number) => Expr {
   if (format.panelRows !== 4) {
-    throw new BitloomError('UNSUPPORTED_DTYPE', `kernels read codes of panels of 4 rows, not ${format.name}`, { format: format.name });
+    throw new BitloomError('UNSUPPORTED_DTYPE', `kernels read codes of panels of 4 rows, not ${format.name}`, {
+      format: format.name,
+    });
   }
   const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'i32', add(at, byteOffset), 4));
   return (group) => joinParts(format, group, word, 0x01010101);
@@ -105,7 +159,13 @@ interface BlockParameters {
   readonly min: Expr | null;
 }
 
-function blockParameters(k: KernelBuilder, format: NumberFormat, buffer: BufferParam, block: Expr, lane: Operand): BlockParameters {
+function blockParameters(
+  k: KernelBuilder,
+  format: NumberFormat,
+  buffer: BufferParam,
+  block: Expr,
+  lane: Operand,
+): BlockParameters {
   const field = (which: Field): Expr => k.let(loadField(k, format, which, buffer, block, lane));
   return {
     scale: field(format.scale),
@@ -119,7 +179,12 @@ function blockParameters(k: KernelBuilder, format: NumberFormat, buffer: BufferP
  * the block's byte offset, `subBlock` the number of the sub-block in it.
  */
 export function subBlockValues(
-  k: KernelBuilder, format: NumberFormat, buffer: BufferParam, block: Expr, lane: Operand, subBlock: Operand,
+  k: KernelBuilder,
+  format: NumberFormat,
+  buffer: BufferParam,
+  block: Expr,
+  lane: Operand,
+  subBlock: Operand,
 ): Expr[] {
   const { scale, origin, min } = blockParameters(k, format, buffer, block, lane);
   const at = k.let(add(add(block, mul(lane, 4)), mul(subBlock, subBlockBytes(format))));

@@ -2,7 +2,22 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BitloomError } from '../ir/error.ts';
 import {
-  add, binary, div, type Expr, f32, fma, i32, mul, select, splat, sub, ternary, threadCount, threadIndex, unary, vectorType,
+  add,
+  binary,
+  div,
+  type Expr,
+  f32,
+  fma,
+  i32,
+  mul,
+  select,
+  splat,
+  sub,
+  ternary,
+  threadCount,
+  threadIndex,
+  unary,
+  vectorType,
 } from './expression.ts';
 import { runKernel } from './interpret.ts';
 import { KernelBuilder } from './language.ts';
@@ -37,12 +52,24 @@ describe('arithmetic', () => {
   });
 
   it.each([
-    [0.5, 0], [1.5, 2], [2.5, 2], [-0.5, -0], [-1.5, -2], [8388609, 8388609], [Number.NaN, Number.NaN], [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
+    [0.5, 0],
+    [1.5, 2],
+    [2.5, 2],
+    [-0.5, -0],
+    [-1.5, -2],
+    [8388609, 8388609],
+    [Number.NaN, Number.NaN],
+    [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
   ])('rounds %f to the nearest even integer %f', (from, to) => {
     expect(evaluate(() => unary('nearest', f32(from))).f[0]).toBe(to);
   });
 
-  it.each([[Number.NaN, 0], [3e9, 0x7fffffff], [-3e9, -0x80000000], [-1.9, -1]])('converts %f to i32 %d', (from, to) => {
+  it.each([
+    [Number.NaN, 0],
+    [3e9, 0x7fffffff],
+    [-3e9, -0x80000000],
+    [-1.9, -1],
+  ])('converts %f to i32 %d', (from, to) => {
     expect(evaluate(() => unary('to_i32', f32(from))).i[0]).toBe(to);
   });
 
@@ -86,15 +113,19 @@ describe('vectors', () => {
 
   it('adds four signed products per lane and refuses codes beyond the limit', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: -128, max: 127 }), { minLength: 4, maxLength: 4 }), fc.uint8Array({ minLength: 4, maxLength: 4 }), (bytes, codes) => {
-        const signed = new Int32Array(Int8Array.from(bytes).buffer)[0]!;
-        const unsigned = new Int32Array(codes.slice().buffer)[0]!;
-        const expected = bytes.reduce((sum, b, i) => sum + b * codes[i]!, 1000);
-        expect(evaluate(() => ternary('dot8u8', i32(1000), i32(signed), i32(unsigned))).i[0]).toBe(expected);
-        if (codes.some((c) => c > 127)) {
-          expect(() => evaluate(() => ternary('dot8u7', i32(0), i32(signed), i32(unsigned)))).toThrow(BitloomError);
-        }
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: -128, max: 127 }), { minLength: 4, maxLength: 4 }),
+        fc.uint8Array({ minLength: 4, maxLength: 4 }),
+        (bytes, codes) => {
+          const signed = new Int32Array(Int8Array.from(bytes).buffer)[0]!;
+          const unsigned = new Int32Array(codes.slice().buffer)[0]!;
+          const expected = bytes.reduce((sum, b, i) => sum + b * codes[i]!, 1000);
+          expect(evaluate(() => ternary('dot8u8', i32(1000), i32(signed), i32(unsigned))).i[0]).toBe(expected);
+          if (codes.some((c) => c > 127)) {
+            expect(() => evaluate(() => ternary('dot8u7', i32(0), i32(signed), i32(unsigned)))).toThrow(BitloomError);
+          }
+        },
+      ),
     );
   });
 });
@@ -123,16 +154,21 @@ describe('threads', () => {
 
   it('covers every element exactly once, whatever the grain and the threads', () => {
     fc.assert(
-      fc.property(fc.nat(70), fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (extent, grain, threads) => {
-        const k = new KernelBuilder('count', 4);
-        const out = k.buffer('out', 'readwrite');
-        k.parallelRange(extent, grain, (begin, end) => {
-          k.vectorLoop(begin, end, (i, lanes) => k.storeAt(out, 'i32', i, add(k.loadAt(out, 'i32', i, lanes), 1)));
-        });
-        const result = new Int32Array(extent);
-        runKernel(k.finish(), [bytesOf(result)], threads);
-        expect(result.every((n) => n === 1)).toBe(true);
-      }),
+      fc.property(
+        fc.nat(70),
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 5 }),
+        (extent, grain, threads) => {
+          const k = new KernelBuilder('count', 4);
+          const out = k.buffer('out', 'readwrite');
+          k.parallelRange(extent, grain, (begin, end) => {
+            k.vectorLoop(begin, end, (i, lanes) => k.storeAt(out, 'i32', i, add(k.loadAt(out, 'i32', i, lanes), 1)));
+          });
+          const result = new Int32Array(extent);
+          runKernel(k.finish(), [bytesOf(result)], threads);
+          expect(result.every((n) => n === 1)).toBe(true);
+        },
+      ),
     );
   });
 

@@ -3,10 +3,17 @@
  * become closures, threads become generators that yield at barriers. Every access is bounds-checked.
  */
 import { BitloomError } from '../ir/error.ts';
-import { type Element, type Expr, MEMORY_BYTES, type MemoryType, type Type } from './expression.ts';
+import { type Expr, MEMORY_BYTES, type MemoryType, type Type } from './expression.ts';
 import type { Kernel, Statement } from './language.ts';
 import {
-  BINARY_F32, BINARY_I32, BINARY_MASK, meaningOf, TERNARY, UNARY_F32, UNARY_I32, UNARY_MASK,
+  BINARY_F32,
+  BINARY_I32,
+  BINARY_MASK,
+  meaningOf,
+  TERNARY,
+  UNARY_F32,
+  UNARY_I32,
+  UNARY_MASK,
 } from './semantics.ts';
 
 type Lanes = Float32Array | Int32Array;
@@ -29,7 +36,8 @@ type RunToBarrier = (frame: Frame) => Generator<void, void, void>;
 const UNARY = { f32: UNARY_F32, i32: UNARY_I32, mask: UNARY_MASK };
 const BINARY = { f32: BINARY_F32, i32: BINARY_I32, mask: BINARY_MASK };
 
-const newLanes = ({ element, lanes }: Type): Lanes => (element === 'f32' ? new Float32Array(lanes) : new Int32Array(lanes));
+const newLanes = ({ element, lanes }: Type): Lanes =>
+  element === 'f32' ? new Float32Array(lanes) : new Int32Array(lanes);
 
 const READ: Readonly<Record<MemoryType, (view: DataView, at: number) => number>> = {
   f32: (v, at) => v.getFloat32(at, true),
@@ -56,7 +64,10 @@ const WRITE: Readonly<Record<MemoryType, (view: DataView, at: number, value: num
  */
 export function runKernel(kernel: Kernel, buffers: readonly Uint8Array[], threads = 1): void {
   if (buffers.length !== kernel.buffers.length) {
-    throw new BitloomError('INVALID_ARGUMENT', `kernel ${kernel.name} takes ${kernel.buffers.length} buffers, not ${buffers.length}`);
+    throw new BitloomError(
+      'INVALID_ARGUMENT',
+      `kernel ${kernel.name} takes ${kernel.buffers.length} buffers, not ${buffers.length}`,
+    );
   }
   const compiler = new KernelCompiler(kernel);
   const run = compiler.threadBody();
@@ -73,7 +84,9 @@ export function runKernel(kernel: Kernel, buffers: readonly Uint8Array[], thread
     active.reverse();
     const waiting = active.filter((thread) => !thread.next().done);
     if (waiting.length > 0 && waiting.length < active.length) {
-      throw new BitloomError('INVALID_GRAPH', `kernel ${kernel.name}: only some threads reach a barrier`, { kernel: kernel.name });
+      throw new BitloomError('INVALID_GRAPH', `kernel ${kernel.name}: only some threads reach a barrier`, {
+        kernel: kernel.name,
+      });
     }
     active = waiting;
   }
@@ -93,11 +106,19 @@ class KernelCompiler {
 
   #scalar(e: Expr): Scalar {
     switch (e.kind) {
-      case 'const': return constantly(e.value);
-      case 'var': return ((id) => (f: Frame) => f.scalars[id]!)(e.id);
-      case 'thread': return (f) => f.thread;
-      case 'threads': return (f) => f.threads;
-      case 'unary': return e.op.startsWith('reduce_') ? this.#reduction(e.op, e.a) : this.#unaryScalar(e);
+      case 'const':
+        return constantly(e.value);
+      case 'var':
+        return (
+          (id) => (f: Frame) =>
+            f.scalars[id]!
+        )(e.id);
+      case 'thread':
+        return (f) => f.thread;
+      case 'threads':
+        return (f) => f.threads;
+      case 'unary':
+        return e.op.startsWith('reduce_') ? this.#reduction(e.op, e.a) : this.#unaryScalar(e);
       case 'binary': {
         const f = meaningOf(e.op, e.a.type.element, BINARY);
         const [a, b] = [this.#scalar(e.a), this.#scalar(e.b)];
@@ -117,7 +138,9 @@ class KernelCompiler {
         const [a, lane] = [this.#vector(e.a), e.lane];
         return (frame) => a(frame)[lane]!;
       }
-      case 'shuffle': case 'lookup': case 'pack8': {
+      case 'shuffle':
+      case 'lookup':
+      case 'pack8': {
         const all = this.#vector(e);
         return (frame) => all(frame)[0]!;
       }
@@ -160,13 +183,23 @@ class KernelCompiler {
         out.fill(e.value);
         return () => out;
       }
-      case 'var': return ((id) => (f: Frame) => f.vectors[id]!)(e.id);
+      case 'var':
+        return (
+          (id) => (f: Frame) =>
+            f.vectors[id]!
+        )(e.id);
       case 'unary': {
-        if (e.op === 'splat') return ((a) => (frame: Frame) => out.fill(a(frame)))(this.#scalar(e.a));
+        if (e.op === 'splat')
+          return (
+            (a) => (frame: Frame) =>
+              out.fill(a(frame))
+          )(this.#scalar(e.a));
         return mapLanes(out, meaningOf(e.op, e.a.type.element, UNARY), this.#lanesOf(e.a));
       }
-      case 'binary': return this.#binaryVector(e, out);
-      case 'ternary': return mapLanes(out, TERNARY[e.op], this.#lanesOf(e.a), this.#lanesOf(e.b), this.#lanesOf(e.c));
+      case 'binary':
+        return this.#binaryVector(e, out);
+      case 'ternary':
+        return mapLanes(out, TERNARY[e.op], this.#lanesOf(e.a), this.#lanesOf(e.b), this.#lanesOf(e.c));
       case 'load': {
         const [read, at, view] = [READ[e.memory], this.#scalar(e.byteOffset), this.#slot(e.buffer.index)];
         const size = MEMORY_BYTES[e.memory];
@@ -181,7 +214,8 @@ class KernelCompiler {
         const [a, b, { pattern }] = [this.#lanesOf(e.a), this.#lanesOf(e.b), e];
         return (frame) => {
           const [x, y] = [a(frame), b(frame)];
-          for (let i = 0; i < out.length; i++) out[i] = pattern[i]! < x.length ? x[pattern[i]!]! : y[pattern[i]! - x.length]!;
+          for (let i = 0; i < out.length; i++)
+            out[i] = pattern[i]! < x.length ? x[pattern[i]!]! : y[pattern[i]! - x.length]!;
           return out;
         };
       }
@@ -195,12 +229,14 @@ class KernelCompiler {
         return (frame) => {
           const values = parts.flatMap((p) => Array.from(p(frame), (x) => Math.min(127, Math.max(-128, x)) & 0xff));
           for (let i = 0; i < out.length; i++) {
-            out[i] = values[4 * i]! | (values[4 * i + 1]! << 8) | (values[4 * i + 2]! << 16) | (values[4 * i + 3]! << 24);
+            out[i] =
+              values[4 * i]! | (values[4 * i + 1]! << 8) | (values[4 * i + 2]! << 16) | (values[4 * i + 3]! << 24);
           }
           return out;
         };
       }
-      default: throw new BitloomError('INVALID_GRAPH', `${e.kind} has one lane, not ${e.type.lanes}`);
+      default:
+        throw new BitloomError('INVALID_GRAPH', `${e.kind} has one lane, not ${e.type.lanes}`);
     }
   }
 
@@ -241,10 +277,18 @@ class KernelCompiler {
     switch (s.kind) {
       case 'assign': {
         const { id, type } = s.target;
-        if (type.lanes > 1) return ((value) => (f: Frame) => f.vectors[id]!.set(value(f)))(this.#vector(s.value));
-        return ((value) => (f: Frame) => void (f.scalars[id] = value(f)))(this.#scalar(s.value));
+        if (type.lanes > 1)
+          return (
+            (value) => (f: Frame) =>
+              f.vectors[id]!.set(value(f))
+          )(this.#vector(s.value));
+        return (
+          (value) => (f: Frame) =>
+            void (f.scalars[id] = value(f))
+        )(this.#scalar(s.value));
       }
-      case 'store': return this.#store(s);
+      case 'store':
+        return this.#store(s);
       case 'loop': {
         const [start, end, body] = [this.#scalar(s.start), this.#scalar(s.end), this.#block(s.body)];
         return (f) => {
@@ -265,14 +309,21 @@ class KernelCompiler {
         const [condition, then, otherwise] = [this.#scalar(s.condition), this.#block(s.then), this.#block(s.otherwise)];
         return (f) => (condition(f) ? then(f) : otherwise(f));
       }
-      case 'barrier': throw new BitloomError('INVALID_GRAPH', 'a barrier must be compiled as resumable');
+      case 'barrier':
+        throw new BitloomError('INVALID_GRAPH', 'a barrier must be compiled as resumable');
     }
   }
 
   #store(s: Statement & { kind: 'store' }): Run {
     const { access, name, index } = s.buffer;
-    if (access === 'read') throw new BitloomError('INVALID_GRAPH', `kernel ${this.#kernel.name} stores to ${name}, which it only reads`);
-    const [write, at, value, view] = [WRITE[s.memory], this.#scalar(s.byteOffset), this.#lanesOf(s.value), this.#slot(index)];
+    if (access === 'read')
+      throw new BitloomError('INVALID_GRAPH', `kernel ${this.#kernel.name} stores to ${name}, which it only reads`);
+    const [write, at, value, view] = [
+      WRITE[s.memory],
+      this.#scalar(s.byteOffset),
+      this.#lanesOf(s.value),
+      this.#slot(index),
+    ];
     const size = MEMORY_BYTES[s.memory];
     const check = this.#bounds(name, size * s.value.type.lanes);
     return (frame) => {
@@ -302,7 +353,11 @@ class KernelCompiler {
       };
     }
     if (s.kind === 'if') {
-      const [condition, then, otherwise] = [this.#scalar(s.condition), this.#resumable(s.then), this.#resumable(s.otherwise)];
+      const [condition, then, otherwise] = [
+        this.#scalar(s.condition),
+        this.#resumable(s.then),
+        this.#resumable(s.otherwise),
+      ];
       return (f) => (condition(f) ? then(f) : otherwise(f));
     }
     if (s.kind === 'loop') {
@@ -323,7 +378,10 @@ class KernelCompiler {
   }
 }
 
-const constantly = (value: number): Scalar => () => value;
+const constantly =
+  (value: number): Scalar =>
+  () =>
+    value;
 
 /** Lane-wise application; a lane's meaning takes one to three operands. */
 function mapLanes(out: Lanes, f: (...lanes: number[]) => number, ...operands: Vector[]): Vector {

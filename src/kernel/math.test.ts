@@ -18,7 +18,10 @@ function run(f: (k: KernelBuilder, ...x: Expr[]) => Expr, ...columns: number[][]
     k.storeAt(out, 'f32', i, f(k, ...inputs.map((x) => k.let(k.loadAt(x, 'f32', i, lanes)))));
   });
   const result = new Float32Array(count);
-  runKernel(k.finish(), [...columns.map((c) => new Uint8Array(Float32Array.from(c).buffer)), new Uint8Array(result.buffer)]);
+  runKernel(k.finish(), [
+    ...columns.map((c) => new Uint8Array(Float32Array.from(c).buffer)),
+    new Uint8Array(result.buffer),
+  ]);
   return result;
 }
 
@@ -26,8 +29,34 @@ function run(f: (k: KernelBuilder, ...x: Expr[]) => Expr, ...columns: number[][]
 const ulp = (x: number): number => 2 ** Math.max(-149, Math.floor(Math.log2(Math.abs(x))) - 23);
 
 const SPECIAL = [
-  0, -0, 1, -1, 0.5, 2, -2, 3, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 2 ** -149, -(2 ** -140), 2 ** -126,
-  3.4028234663852886e38, -3.4028234663852886e38, 88.7, 88.8, -87.4, -103, -104, 104.5, 1e-8, -1e-8, 0.99999994, 1.0000001, 4.5, 10.5,
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  2,
+  -2,
+  3,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  Number.NaN,
+  2 ** -149,
+  -(2 ** -140),
+  2 ** -126,
+  3.4028234663852886e38,
+  -3.4028234663852886e38,
+  88.7,
+  88.8,
+  -87.4,
+  -103,
+  -104,
+  104.5,
+  1e-8,
+  -1e-8,
+  0.99999994,
+  1.0000001,
+  4.5,
+  10.5,
 ];
 
 /** Deterministic spread of magnitudes and signs. */
@@ -38,14 +67,21 @@ function spread(count: number, exponents: number): number[] {
   });
 }
 
-function expectClose(actual: Float32Array, inputs: number[][], exact: (...x: number[]) => number, bound: { ulp?: number; absolute?: number }): void {
+function expectClose(
+  actual: Float32Array,
+  inputs: number[][],
+  exact: (...x: number[]) => number,
+  bound: { ulp?: number; absolute?: number },
+): void {
   actual.forEach((value, i) => {
     const args = inputs.map((column) => Math.fround(column[i]!));
     const wanted = exact(...args);
     const rounded = Math.fround(wanted);
     const context = `f(${args}) = ${value}, not ${wanted}`;
-    if (!Number.isFinite(rounded) || rounded === 0) expect(Object.is(value, rounded) || Math.abs(value) <= (bound.absolute ?? 0) + 3e-45, context).toBe(true);
-    else expect(Math.abs(value - wanted), context).toBeLessThanOrEqual(bound.absolute ?? bound.ulp! * ulp(wanted) + 3e-45);
+    if (!Number.isFinite(rounded) || rounded === 0)
+      expect(Object.is(value, rounded) || Math.abs(value) <= (bound.absolute ?? 0) + 3e-45, context).toBe(true);
+    else
+      expect(Math.abs(value - wanted), context).toBeLessThanOrEqual(bound.absolute ?? bound.ulp! * ulp(wanted) + 3e-45);
   });
 }
 
@@ -67,9 +103,14 @@ function erf(x: number): number {
 }
 
 const functions: [keyof typeof math.MATH_ERROR, Unary, (x: number) => number, number][] = [
-  ['exp', math.exp, Math.exp, 16], ['expm1', math.expm1, Math.expm1, 40], ['log', math.log, Math.log, 250],
-  ['log1p', math.log1p, Math.log1p, 60], ['tanh', math.tanh, Math.tanh, 40], ['logistic', math.logistic, (x) => 1 / (1 + Math.exp(-x)), 16],
-  ['erf', math.erf, erf, 30], ['rsqrt', math.rsqrt, (x) => 1 / Math.sqrt(x), 240],
+  ['exp', math.exp, Math.exp, 16],
+  ['expm1', math.expm1, Math.expm1, 40],
+  ['log', math.log, Math.log, 250],
+  ['log1p', math.log1p, Math.log1p, 60],
+  ['tanh', math.tanh, Math.tanh, 40],
+  ['logistic', math.logistic, (x) => 1 / (1 + Math.exp(-x)), 16],
+  ['erf', math.erf, erf, 30],
+  ['rsqrt', math.rsqrt, (x) => 1 / Math.sqrt(x), 240],
 ];
 
 describe('unary functions', () => {
@@ -79,9 +120,16 @@ describe('unary functions', () => {
   });
 
   it.each([
-    ['sin', math.sin, Math.sin], ['cos', math.cos, Math.cos],
+    ['sin', math.sin, Math.sin],
+    ['cos', math.cos, Math.cos],
   ] as const)('%s holds its absolute bound up to 131072', (name, f, exact) => {
-    const x = [...SPECIAL.filter((v) => !(Math.abs(v) > 131072 && Number.isFinite(v))), ...spread(1500, 32), 131072, -131072, 102943.7];
+    const x = [
+      ...SPECIAL.filter((v) => !(Math.abs(v) > 131072 && Number.isFinite(v))),
+      ...spread(1500, 32),
+      131072,
+      -131072,
+      102943.7,
+    ];
     expectClose(run(f, x), [x], exact, math.MATH_ERROR[name]);
   });
 
@@ -91,7 +139,9 @@ describe('unary functions', () => {
 
   it('gives tangent as the quotient of sine and cosine', () => {
     const x = spread(600, 12);
-    run(math.tan, x).forEach((y, i) => expect(Math.abs(y - Math.tan(x[i]!))).toBeLessThanOrEqual(1e-6 * (1 + Math.tan(x[i]!) ** 2)));
+    run(math.tan, x).forEach((y, i) =>
+      expect(Math.abs(y - Math.tan(x[i]!))).toBeLessThanOrEqual(1e-6 * (1 + Math.tan(x[i]!) ** 2)),
+    );
   });
 
   it('takes signs and keeps zeros and NaN', () => {
@@ -100,7 +150,8 @@ describe('unary functions', () => {
 });
 
 /** pow of C99: unlike Math.pow, 1^NaN and (-1)^infinity are 1. */
-const powOfC = (a: number, b: number): number => (a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY) ? 1 : a ** b);
+const powOfC = (a: number, b: number): number =>
+  a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY) ? 1 : a ** b;
 
 describe('binary functions', () => {
   const grid = SPECIAL.flatMap((a) => SPECIAL.map((b) => [a, b] as const));

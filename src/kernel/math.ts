@@ -4,9 +4,7 @@
  * Method: exact argument reduction (Cody and Waite, Software Manual for the Elementary Functions,
  * 1980), then polynomials interpolated at Chebyshev nodes of the reduced range.
  */
-import {
-  add, and, binary, div, type Expr, fma, max, min, mul, or, select, shl, sub, unary,
-} from './expression.ts';
+import { add, and, binary, div, type Expr, fma, max, min, mul, or, select, shl, sub, unary } from './expression.ts';
 import type { KernelBuilder } from './language.ts';
 
 /**
@@ -15,9 +13,18 @@ import type { KernelBuilder } from './language.ts';
  * `sin`, `cos` and `tan` hold for |x| <= 131072; beyond, sine and cosine stay within -1..1.
  */
 export const MATH_ERROR = {
-  exp: { ulp: 2 }, expm1: { ulp: 3 }, log: { ulp: 2 }, log1p: { ulp: 4 }, tanh: { ulp: 4 }, logistic: { ulp: 4 },
-  erf: { ulp: 4 }, pow: { ulp: 12 }, atan2: { ulp: 4 }, rsqrt: { ulp: 2 },
-  sin: { absolute: 2e-7 }, cos: { absolute: 2e-7 },
+  exp: { ulp: 2 },
+  expm1: { ulp: 3 },
+  log: { ulp: 2 },
+  log1p: { ulp: 4 },
+  tanh: { ulp: 4 },
+  logistic: { ulp: 4 },
+  erf: { ulp: 4 },
+  pow: { ulp: 12 },
+  atan2: { ulp: 4 },
+  rsqrt: { ulp: 2 },
+  sin: { absolute: 2e-7 },
+  cos: { absolute: 2e-7 },
 } as const;
 
 const LN2_HIGH = 355 / 512; // few bits, so that its product with an exponent is exact
@@ -29,8 +36,8 @@ const HALF_PI = [1.578125, -0.00732421875, -4.470348358154297e-6, 1.589325471229
 const EXP = [0.5, 0.166666672, 0.0416664556, 0.00833331048, 0.00139345415, 0.000198919806];
 /** log(1 + f) = f - f^2 / 2 + f^3 * LOG(f) for sqrt(1/2) <= 1 + f <= sqrt(2). */
 const LOG = [
-  0.333333343, -0.249999896, 0.200000092, -0.166680291, 0.142865866, -0.124500439, 0.110359125, -0.106504351, 0.10546194,
-  -0.0621060468,
+  0.333333343, -0.249999896, 0.200000092, -0.166680291, 0.142865866, -0.124500439, 0.110359125, -0.106504351,
+  0.10546194, -0.0621060468,
 ];
 /** sin r = r + r^3 * SIN(r^2) and cos r = 1 - r^2 / 2 + r^4 * COS(r^2) for |r| <= pi / 4. */
 const SIN = [-0.166666672, 0.00833333191, -0.000198399895, 0.00000272375769];
@@ -38,7 +45,10 @@ const COS = [0.0416666679, -0.00138888881, 0.0000248005199, -2.72906533e-7];
 /** atan r = r + r^3 * ATAN(r^2) for |r| <= tan(pi / 8). */
 const ATAN = [-0.333333313, 0.199995399, -0.142639309, 0.107434675, -0.0645105466];
 /** erf x = x * ERF(x^2) for |x| <= 1; erf x = 1 - exp(-ERFC(x)) for 1 <= x <= 4. */
-const ERF = [1.12837923, -0.376126379, 0.112837821, -0.0268654302, 0.00522103161, -0.000848408032, 0.000112659589, -0.00000966704465];
+const ERF = [
+  1.12837923, -0.376126379, 0.112837821, -0.0268654302, 0.00522103161, -0.000848408032, 0.000112659589,
+  -0.00000966704465,
+];
 const ERFC = [
   -0.000304947869, 1.13016963, 0.63193965, 0.109968327, -0.0263546668, 0.00473510521, -0.000591340067, 0.0000453815737,
   -0.00000160153729,
@@ -50,7 +60,7 @@ const polynomial = (x: Expr, coefficients: readonly number[]): Expr =>
 
 const asInt = (x: Expr): Expr => unary('bits_i32', x);
 const asFloat = (x: Expr): Expr => unary('bits_f32', x);
-const isNaN = (x: Expr): Expr => binary('ne', x, x);
+const isNotNumber = (x: Expr): Expr => binary('ne', x, x);
 const either = (a: Expr, b: Expr): Expr => binary('or', a, b);
 const both = (a: Expr, b: Expr): Expr => binary('and', a, b);
 const SIGN_BIT = -0x80000000;
@@ -206,7 +216,7 @@ export function atan2(k: KernelBuilder, y: Expr, x: Expr): Expr {
   const quarter = k.let(select(isSteep, sub(Math.PI / 2, octant), octant));
   const isLeft = binary('lt', asInt(x), 0);
   const half = select(isLeft, sub(Math.PI, quarter), quarter);
-  return select(either(isNaN(x), isNaN(y)), add(x, y), withSignOf(half, y));
+  return select(either(isNotNumber(x), isNotNumber(y)), add(x, y), withSignOf(half, y));
 }
 
 /** 1 / sqrt(x). */
@@ -252,7 +262,7 @@ export function pow(k: KernelBuilder, a: Expr, b: Expr): Expr {
   const isOdd = both(isSmall, both(isWhole, binary('eq', and(unary('to_i32', b), 1), 1)));
   const signed = select(both(isOdd, binary('lt', asInt(a), 0)), unary('neg', magnitude), magnitude);
   const isRootOfNegative = both(both(binary('lt', a, 0), binary('gt', a, -infinity)), unary('not', isWhole));
-  const isUndefined = either(isRootOfNegative, either(isNaN(a), isNaN(b)));
+  const isUndefined = either(isRootOfNegative, either(isNotNumber(a), isNotNumber(b)));
   const isOne = either(binary('eq', b, 0), binary('eq', a, 1));
   return select(isOne, constantLike(a, 1), select(isUndefined, constantLike(a, Number.NaN), signed));
 }
@@ -281,5 +291,5 @@ export function rem(k: KernelBuilder, a: Expr, b: Expr): Expr {
   k.while(binary('ne', any, 0), () => {
     k.set(rest, select(isUnfinished, sub(rest, alignedBelow(k, rest, divisor)), rest));
   });
-  return select(either(isNaN(b), unary('not', isDefined)), constantLike(a, Number.NaN), withSignOf(rest, a));
+  return select(either(isNotNumber(b), unary('not', isDefined)), constantLike(a, Number.NaN), withSignOf(rest, a));
 }

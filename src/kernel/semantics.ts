@@ -2,8 +2,9 @@
  * The meaning of every kernel operation on one lane, as plain numbers: f32 values are rounded
  * numbers, i32 values are signed 32-bit integers, mask values are 1 or 0. The law for lowering.
  */
-import { f16ToNumber, numberToF16 } from '../ir/float16.ts';
+
 import { BitloomError } from '../ir/error.ts';
+import { f16ToNumber, numberToF16 } from '../ir/float16.ts';
 import type { BinaryOp, Element, TernaryOp, UnaryOp } from './expression.ts';
 
 type Unary = (a: number) => number;
@@ -123,15 +124,18 @@ export const BINARY_MASK: Partial<Record<BinaryOp, Binary>> = {
 };
 
 /** sum + dot product of four signed bytes with four codes of at most `limit`. */
-const dot8 = (limit: number): Ternary => (sum, bytes, codes) => {
-  let total = sum;
-  for (let shift = 0; shift < 32; shift += 8) {
-    const code = (codes >>> shift) & 0xff;
-    if (code > limit) throw new BitloomError('INVALID_GRAPH', `a kernel passes code ${code} to a dot product of codes <= ${limit}`);
-    total += ((bytes << (24 - shift)) >> 24) * code;
-  }
-  return total | 0;
-};
+const dot8 =
+  (limit: number): Ternary =>
+  (sum, bytes, codes) => {
+    let total = sum;
+    for (let shift = 0; shift < 32; shift += 8) {
+      const code = (codes >>> shift) & 0xff;
+      if (code > limit)
+        throw new BitloomError('INVALID_GRAPH', `a kernel passes code ${code} to a dot product of codes <= ${limit}`);
+      total += ((bytes << (24 - shift)) >> 24) * code;
+    }
+    return total | 0;
+  };
 
 /** `fma` rounds once here; machines may round the product too. */
 export const TERNARY: Readonly<Record<TernaryOp, Ternary>> = {
@@ -142,8 +146,13 @@ export const TERNARY: Readonly<Record<TernaryOp, Ternary>> = {
 };
 
 /** The operation's function, or an INVALID_GRAPH error naming the operand type that it does not take. */
-export function meaningOf<F>(op: string, element: Element, table: Readonly<Record<Element, Partial<Record<string, F>>>>): F {
+export function meaningOf<F>(
+  op: string,
+  element: Element,
+  table: Readonly<Record<Element, Partial<Record<string, F>>>>,
+): F {
   const f = table[element][op];
-  if (f === undefined) throw new BitloomError('INVALID_GRAPH', `kernel operation ${op} does not take ${element}`, { op, element });
+  if (f === undefined)
+    throw new BitloomError('INVALID_GRAPH', `kernel operation ${op} does not take ${element}`, { op, element });
   return f;
 }

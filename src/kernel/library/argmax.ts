@@ -46,7 +46,7 @@ const isTrue = (mask: Expr): Expr => select(mask, 1, 0);
 export const argmaxKernel: KernelTemplate = {
   op: 'argmax',
   name: 'argmax',
-  supports: ({ inputs: [x], attrs, epilogue }) => x!.dtype === 'f32' && attrs['axis'] === x!.shape.length - 1 && !epilogue,
+  supports: ({ inputs: [x], attrs, epilogue }) => x!.dtype === 'f32' && attrs.axis === x!.shape.length - 1 && !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('argmax', request, schedule), request.machine.lanes);
@@ -54,7 +54,12 @@ export const argmaxKernel: KernelTemplate = {
     const columns = request.inputs[0]!.shape.at(-1)!;
     k.parallelLoop(elementCount(request.output.shape), 1, (row) => {
       const start = k.let(mul(row, columns));
-      k.storeAt(out, 'i32', row, rowArgmax(k, (column, lanes) => k.loadAt(x, 'f32', add(start, column), lanes), columns));
+      k.storeAt(
+        out,
+        'i32',
+        row,
+        rowArgmax(k, (column, lanes) => k.loadAt(x, 'f32', add(start, column), lanes), columns),
+      );
     });
     return k.finish();
   },

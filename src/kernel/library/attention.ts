@@ -11,7 +11,24 @@
 import type { TensorType } from '../../ir/shape.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import {
-  add, and, binary, type BufferParam, constant, div, divU, type Expr, fma, i32, max, min, mul, remU, select, splat, sub, vectorType,
+  add,
+  and,
+  type BufferParam,
+  binary,
+  constant,
+  div,
+  divU,
+  type Expr,
+  fma,
+  i32,
+  max,
+  min,
+  mul,
+  remU,
+  select,
+  splat,
+  sub,
+  vectorType,
 } from '../expression.ts';
 import { KernelBuilder, type Variable } from '../language.ts';
 import { exp, tanh } from '../math.ts';
@@ -50,7 +67,11 @@ interface Tile {
 
 /** Lane r of a vector in all lanes. */
 const repeatLane = (vector: Expr, lane: number): Expr => ({
-  kind: 'shuffle', type: vector.type, a: vector, b: vector, pattern: Array.from({ length: ROWS }, () => lane),
+  kind: 'shuffle',
+  type: vector.type,
+  a: vector,
+  b: vector,
+  pattern: Array.from({ length: ROWS }, () => lane),
 });
 
 class Attention {
@@ -91,7 +112,9 @@ class Attention {
     k.parallelLoop(nKvHeads * tiles, 1, (unit) => {
       const head = k.let(divU(unit, tiles));
       const firstRow = k.let(mul(remU(unit, tiles), ROWS));
-      forTiles(k, firstRow, k.let(min(add(firstRow, ROWS), i32(rows))), ROWS, rows, (row, count) => this.#tile({ head, firstRow: row, rows: count }));
+      forTiles(k, firstRow, k.let(min(add(firstRow, ROWS), i32(rows))), ROWS, rows, (row, count) =>
+        this.#tile({ head, firstRow: row, rows: count }),
+      );
     });
   }
 
@@ -114,12 +137,15 @@ class Attention {
   }
 
   /** Last and first visible position of each row, and of the tile. Rows that a tile lacks repeat its last one. */
-  #visible(tile: Tile, own: (row: Expr) => Expr): { lasts: Expr; firsts: Expr | null; lastOfTile: Expr; firstOfTile: Expr } {
+  #visible(
+    tile: Tile,
+    own: (row: Expr) => Expr,
+  ): { lasts: Expr; firsts: Expr | null; lastOfTile: Expr; firstOfTile: Expr } {
     const [k, { seqLen }] = [this.#k, this.#sizes];
     const { buffer, byteOffset } = this.#limits;
-    const window = this.#attrs['window'] as number | null;
+    const window = this.#attrs.window as number | null;
     const end = k.let(add(this.#start, seqLen - 1));
-    const lastOf = (row: Expr): Expr => (this.#attrs['causal'] ? own(row) : end);
+    const lastOf = (row: Expr): Expr => (this.#attrs.causal ? own(row) : end);
     for (let r = 0; r < ROWS; r++) {
       const row = add(tile.firstRow, Math.min(r, tile.rows - 1));
       k.store(buffer, 'i32', byteOffset + 4 * r, lastOf(row));
@@ -166,7 +192,9 @@ class Attention {
       const step = keyDim % 16 === 0 ? 16 : 4;
       k.loop(0, keyDim, step, (d) => {
         for (let u = 0; u < step; u += 4) {
-          const vectors = keys.map((at) => k.let(loadFloat(k, this.#cacheType, this.#keys, add(add(at, mul(d, bytes)), u * bytes), ROWS)));
+          const vectors = keys.map((at) =>
+            k.let(loadFloat(k, this.#cacheType, this.#keys, add(add(at, mul(d, bytes)), u * bytes), ROWS)),
+          );
           queries.forEach((at, r) => {
             const query = k.let(k.load(this.#q, 'f32', add(add(at, mul(d, 4)), 4 * u), ROWS));
             vectors.forEach((vector, p) => k.set(dots[p]![r]!, fma(query, vector, dots[p]![r]!)));
@@ -176,7 +204,12 @@ class Attention {
       dots.forEach((rows, p) => {
         const quad = Array.from({ length: ROWS }, (_, r) => rows[r] ?? constant(F32X4, 0)) as [Expr, Expr, Expr, Expr];
         const [a, b, c, d] = transpose4(k, quad);
-        k.store(this.#scores.buffer, 'f32', add(mul(add(t, p), 4 * ROWS), this.#scores.byteOffset), add(add(a, b), add(c, d)));
+        k.store(
+          this.#scores.buffer,
+          'f32',
+          add(mul(add(t, p), 4 * ROWS), this.#scores.byteOffset),
+          add(add(a, b), add(c, d)),
+        );
       });
     });
   }
@@ -184,8 +217,8 @@ class Attention {
   /** Masks and scales the scores, moves m and l on, and leaves powers in their place. Returns e^(old m - new m). */
   #powerBlock(block: Expr, count: Expr, state: { m: Variable; l: Variable }, lasts: Expr, firsts: Expr | null): Expr {
     const k = this.#k;
-    const softCap = this.#attrs['softCap'] as number | null;
-    const scale = this.#attrs['scale'] as number;
+    const softCap = this.#attrs.softCap as number | null;
+    const scale = this.#attrs.scale as number;
     const at = (t: Expr): Expr => add(mul(t, 4 * ROWS), this.#scores.byteOffset);
     const highest = k.variable(state.m);
     k.loop(0, count, 1, (t) => {
@@ -219,19 +252,25 @@ class Attention {
     forTiles(k, i32(0), i32(valueDim), chunk, valueDim, (d, size) => {
       const vectors = size / ROWS;
       const sums = decays.map((factor, r) =>
-        Array.from({ length: vectors }, (_, v) => k.variable(mul(k.load(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), ROWS), factor))),
+        Array.from({ length: vectors }, (_, v) =>
+          k.variable(mul(k.load(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), ROWS), factor)),
+        ),
       );
       const value = k.variable(add(first, mul(d, bytes)));
       k.loop(0, count, 1, (t) => {
         const powers = k.let(k.load(this.#scores.buffer, 'f32', add(mul(t, 4 * ROWS), this.#scores.byteOffset), ROWS));
-        const row = Array.from({ length: vectors }, (_, v) => k.let(loadFloat(k, this.#cacheType, this.#values, add(value, ROWS * v * bytes), ROWS)));
+        const row = Array.from({ length: vectors }, (_, v) =>
+          k.let(loadFloat(k, this.#cacheType, this.#values, add(value, ROWS * v * bytes), ROWS)),
+        );
         sums.forEach((all, r) => {
           const power = k.let(repeatLane(powers, r));
           all.forEach((sum, v) => k.set(sum, fma(power, row[v]!, sum)));
         });
         k.set(value, add(value, valueDim * bytes));
       });
-      sums.forEach((all, r) => all.forEach((sum, v) => k.store(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), sum)));
+      sums.forEach((all, r) =>
+        all.forEach((sum, v) => k.store(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), sum)),
+      );
     });
   }
 
@@ -254,7 +293,14 @@ export const attentionKernel: KernelTemplate = {
   name: 'attention',
   supports({ inputs, machine, epilogue }) {
     const { keyDim, valueDim } = sizesOf(inputs);
-    return machine.lanes === ROWS && keyDim % ROWS === 0 && valueDim % ROWS === 0 && valueDim > 0 && isFloatType(inputs[1]!.dtype) && !epilogue;
+    return (
+      machine.lanes === ROWS &&
+      keyDim % ROWS === 0 &&
+      valueDim % ROWS === 0 &&
+      valueDim > 0 &&
+      isFloatType(inputs[1]!.dtype) &&
+      !epilogue
+    );
   },
   schedules: () => [{}],
   build(request, schedule) {

@@ -1,8 +1,9 @@
 /** Turns kernel cases into bytes and reference results, for the tests of every target. */
-import { type DType, isFloat, isPacked } from '../../ir/dtype.ts';
+
 import { input } from '../../ir/build.ts';
+import { type DType, isFloat, isPacked } from '../../ir/dtype.ts';
 import { apply } from '../../ir/graph.ts';
-import { elementsOf, hostTensor, type HostTensor } from '../../ir/host-tensor.ts';
+import { elementsOf, type HostTensor, hostTensor } from '../../ir/host-tensor.ts';
 import { interpret } from '../../ir/interpreter/interpret.ts';
 import { elementCount, type TensorType } from '../../ir/shape.ts';
 import { isNumberFormat } from '../../quant/number-format.ts';
@@ -47,15 +48,25 @@ export function caseData({ op, inputs: types, attrs, epilogue }: KernelCase): Ca
   const elements = operands.map((t) => elementsOf(t));
   const columns = output.type.shape.at(-1)!;
   const values = Array.from(elementsOf(plain!), (value, i) =>
-    epilogue.meaning(value, elements.map((e, o) => e[operands[o]!.type.shape.length === 1 ? i % columns : i]!)),
+    epilogue.meaning(
+      value,
+      elements.map((e, o) => e[operands[o]!.type.shape.length === 1 ? i % columns : i]!),
+    ),
   );
-  return { inputs, operands, output: output.type, expected: hostTensor(output.type.dtype as DType, output.type.shape, values) };
+  return {
+    inputs,
+    operands,
+    output: output.type,
+    expected: hostTensor(output.type.dtype as DType, output.type.shape, values),
+  };
 }
 
 /** Normalised mean squared error and worst element of `actual`; both 0 where the results are equal bytes. */
 export function caseError(actual: HostTensor, expected: HostTensor): { nmse: number; worst: number } {
   const isExact = !isFloat(expected.type.dtype);
-  const [got, wanted] = [actual, expected].map((t) => (isExact ? Float64Array.from(t.bytes) : Float64Array.from(elementsOf(t)))) as [Float64Array, Float64Array];
+  const [got, wanted] = [actual, expected].map((t) =>
+    isExact ? Float64Array.from(t.bytes) : Float64Array.from(elementsOf(t)),
+  ) as [Float64Array, Float64Array];
   let [squares, total, worst] = [0, 0, 0];
   wanted.forEach((value, i) => {
     if (Object.is(value, got[i]) || value === got[i]) return;

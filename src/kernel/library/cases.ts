@@ -2,15 +2,16 @@
  * What the kernels of the library are tested with, as data: shapes of 1, of primes, around tiles, with ragged
  * depths; every dtype and format; epilogues. Any target may run them against the ops' meaning.
  */
-import type { ElementType } from '../../ir/dtype.ts';
-import type { Attributes, Op } from '../../ir/graph.ts';
+
 import { attentionOp } from '../../ir/attention.ts';
 import { embeddingOp, layerNormOp, rmsNormOp, softmaxOp } from '../../ir/composites.ts';
+import type { ElementType } from '../../ir/dtype.ts';
+import type { Attributes, Op } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops.ts';
 import { ropeOp } from '../../ir/rope.ts';
 import type { TensorType } from '../../ir/shape.ts';
-import { activationFormat, packedFormat } from '../../quant/formats.ts';
 import { dequantizeOp } from '../../quant/dequantize.ts';
+import { activationFormat, packedFormat } from '../../quant/formats.ts';
 import { linearOp } from '../../quant/linear.ts';
 import { type NumberFormat, panel } from '../../quant/number-format.ts';
 import { quantizeOp } from '../../quant/quantize.ts';
@@ -46,17 +47,35 @@ const tensor = (dtype: ElementType, ...shape: number[]): CaseInput => ({ dtype, 
 /** result * gain + residual, then at least 0: a row operand and a full one. */
 const gainResidualRelu = (rows: readonly number[], columns: number): CaseEpilogue => ({
   key: 'gain residual relu',
-  operands: [{ dtype: 'f32', shape: [columns] }, { dtype: 'f32', shape: [...rows, columns] }],
+  operands: [
+    { dtype: 'f32', shape: [columns] },
+    { dtype: 'f32', shape: [...rows, columns] },
+  ],
   apply: (_, value, [gain, residual]) => max(add(mul(value, gain!), residual!), 0),
   meaning: (value, [gain, residual]) => Math.max(value * gain! + residual!, 0),
 });
 
 function linearFloatCases(): KernelCase[] {
   const sizes: [number, number, number][] = [
-    [1, 1, 1], [1, 4, 16], [1, 17, 37], [1, 23, 64], [2, 9, 21], [3, 7, 13], [5, 8, 32], [6, 8, 4], [7, 9, 131], [13, 17, 5], [25, 31, 19],
+    [1, 1, 1],
+    [1, 4, 16],
+    [1, 17, 37],
+    [1, 23, 64],
+    [2, 9, 21],
+    [3, 7, 13],
+    [5, 8, 32],
+    [6, 8, 4],
+    [7, 9, 131],
+    [13, 17, 5],
+    [25, 31, 19],
   ];
-  const make = (m: number, n: number, depth: number, x: ElementType, w: ElementType): KernelCase =>
-    ({ template: 'linear', op: linearOp, inputs: [tensor(x, m, depth), tensor(w, n, depth)], attrs: {}, bound: REORDERED });
+  const make = (m: number, n: number, depth: number, x: ElementType, w: ElementType): KernelCase => ({
+    template: 'linear',
+    op: linearOp,
+    inputs: [tensor(x, m, depth), tensor(w, n, depth)],
+    attrs: {},
+    bound: REORDERED,
+  });
   return [
     ...sizes.map((size) => make(...size, 'f32', 'f32')),
     ...sizes.slice(1, 7).flatMap((size) => [make(...size, 'f32', 'f16'), make(...size, 'f32', 'bf16')]),
@@ -68,9 +87,17 @@ function linearFloatCases(): KernelCase[] {
 }
 
 function dotGeneralCases(): KernelCase[] {
-  const make = (lhs: number[], rhs: number[], axes: Record<string, number[]>, dtype: ElementType = 'f32'): KernelCase => ({
-    template: 'dot_general', op: ops.dot_general, inputs: [tensor(dtype, ...lhs), tensor(dtype, ...rhs)],
-    attrs: { lhsBatch: [], rhsBatch: [], ...axes }, bound: REORDERED,
+  const make = (
+    lhs: number[],
+    rhs: number[],
+    axes: Record<string, number[]>,
+    dtype: ElementType = 'f32',
+  ): KernelCase => ({
+    template: 'dot_general',
+    op: ops.dot_general,
+    inputs: [tensor(dtype, ...lhs), tensor(dtype, ...rhs)],
+    attrs: { lhsBatch: [], rhsBatch: [], ...axes },
+    bound: REORDERED,
   });
   const transposed = [
     make([14, 9], [9, 21], { lhsContract: [1], rhsContract: [0] }),
@@ -99,7 +126,19 @@ function linearPackedCases(): KernelCase[] {
     const inputs = [tensor(activationFormat(w.blockSize), m, depth), tensor(rows === 1 ? w : panel(w, rows), n, depth)];
     return { template: rows === 1 ? 'linear any' : 'linear packed', op: linearOp, inputs, attrs: {}, bound: REORDERED };
   };
-  const formats = ['Q8_0', 'Q4_0', 'Q4_1', 'I2_G32', 'I3_G64Z', 'I4_G128', 'I5_G32Z', 'I6_G32', 'I7_G64', 'I8_G32Z', 'I4_G32Z'].map((f) => packedFormat(f)!);
+  const formats = [
+    'Q8_0',
+    'Q4_0',
+    'Q4_1',
+    'I2_G32',
+    'I3_G64Z',
+    'I4_G128',
+    'I5_G32Z',
+    'I6_G32',
+    'I7_G64',
+    'I8_G32Z',
+    'I4_G32Z',
+  ].map((f) => packedFormat(f)!);
   return [
     ...formats.map((f) => make(1, 9, 2, f)),
     ...formats.map((f) => make(5, 13, 1, f)),
@@ -122,15 +161,27 @@ function linearAnyCases(): KernelCase[] {
 }
 
 function quantizeCases(): KernelCase[] {
-  const make = (dtype: ElementType, values: readonly number[] | undefined, group: number, ...shape: number[]): KernelCase => ({
-    template: 'quantize', op: quantizeOp, inputs: [{ dtype, shape, ...(values && { values }) }],
-    attrs: { format: activationFormat(group) }, bound: { nmse: 0, worst: 0 },
+  const make = (
+    dtype: ElementType,
+    values: readonly number[] | undefined,
+    group: number,
+    ...shape: number[]
+  ): KernelCase => ({
+    template: 'quantize',
+    op: quantizeOp,
+    inputs: [{ dtype, shape, ...(values && { values }) }],
+    attrs: { format: activationFormat(group) },
+    bound: { nmse: 0, worst: 0 },
   });
   const halves = Array.from({ length: 64 }, (_, i) => (i === 5 ? 127 : (i % 9) - 4 + 0.5)); // ties go to even
   const tiny = Array.from({ length: 64 }, (_, i) => (i < 32 ? 0 : i * 1e-41)); // below the least scale
   return [
-    make('f32', undefined, 32, 3, 64), make('f32', undefined, 64, 2, 2, 64), make('f16', undefined, 128, 1, 256),
-    make('f32', halves, 32, 1, 64), make('f32', tiny, 32, 2, 32), make('f32', undefined, 32, 0, 32),
+    make('f32', undefined, 32, 3, 64),
+    make('f32', undefined, 64, 2, 2, 64),
+    make('f16', undefined, 128, 1, 256),
+    make('f32', halves, 32, 1, 64),
+    make('f32', tiny, 32, 2, 32),
+    make('f32', undefined, 32, 0, 32),
   ];
 }
 
@@ -139,41 +190,82 @@ const ELEMENTARY = { nmse: 1e-11, worst: 2e-5 };
 const EXACT = { nmse: 0, worst: 0 };
 
 function rowCases(): KernelCase[] {
-  const norm = (op: Op, inputs: CaseInput[], epilogue?: CaseEpilogue): KernelCase =>
-    ({ template: op.name, op, inputs, attrs: { eps: 1e-5 }, bound: REORDERED, ...(epilogue && { epilogue }) });
-  const softmax = (...shape: number[]): KernelCase =>
-    ({ template: 'softmax', op: softmaxOp, inputs: [tensor('f32', ...shape)], attrs: { axis: shape.length - 1 }, bound: ELEMENTARY });
-  const argmax = (values: readonly number[], ...shape: number[]): KernelCase =>
-    ({ template: 'argmax', op: ops.argmax, inputs: [{ dtype: 'f32', shape, values }], attrs: { axis: shape.length - 1 }, bound: EXACT });
+  const norm = (op: Op, inputs: CaseInput[], epilogue?: CaseEpilogue): KernelCase => ({
+    template: op.name,
+    op,
+    inputs,
+    attrs: { eps: 1e-5 },
+    bound: REORDERED,
+    ...(epilogue && { epilogue }),
+  });
+  const softmax = (...shape: number[]): KernelCase => ({
+    template: 'softmax',
+    op: softmaxOp,
+    inputs: [tensor('f32', ...shape)],
+    attrs: { axis: shape.length - 1 },
+    bound: ELEMENTARY,
+  });
+  const argmax = (values: readonly number[], ...shape: number[]): KernelCase => ({
+    template: 'argmax',
+    op: ops.argmax,
+    inputs: [{ dtype: 'f32', shape, values }],
+    attrs: { axis: shape.length - 1 },
+    bound: EXACT,
+  });
   const { NaN: nan, NEGATIVE_INFINITY: low, POSITIVE_INFINITY: high } = Number;
   return [
     ...[1, 3, 16, 17, 67].map((dim) => norm(rmsNormOp, [tensor('f32', 3, dim), tensor('f32', dim)])),
     norm(rmsNormOp, [tensor('f32', 2, 2, 20), tensor('f16', 20)], gainResidualRelu([2, 2], 20)),
     norm(rmsNormOp, [tensor('f16', 2, 9), tensor('bf16', 9)]),
     ...[1, 5, 33].map((dim) => norm(layerNormOp, [tensor('f32', 3, dim), tensor('f32', dim), tensor('f32', dim)])),
-    softmax(3, 1), softmax(2, 3), softmax(2, 2, 21), softmax(1, 64),
+    softmax(3, 1),
+    softmax(2, 3),
+    softmax(2, 2, 21),
+    softmax(1, 64),
     { ...softmax(2, 4), inputs: [{ dtype: 'f32', shape: [2, 4], values: [low, 0, 1, 90, low, low, low, low] }] },
-    argmax([3], 1), argmax([1, 5, 5, 2, 5], 5), argmax([low, low, low, low, low, low], 6), argmax([1, nan, 7, nan, 9], 5),
-    argmax([0, 1, 2, 3, 9, 8, 9, 7, 9, 4, 3, 2, 1, high, nan, high, 0, 1], 2, 9), argmax([nan, nan, nan, nan, nan, 2, 1, 0], 8),
-    argmax([7, 1, 2, 3, 4, 7, 7, 7, 8], 3, 3), argmax([5, 6, 7, 8, 8, 7, 6, 9, 9, 1, 2, 3], 1, 12),
+    argmax([3], 1),
+    argmax([1, 5, 5, 2, 5], 5),
+    argmax([low, low, low, low, low, low], 6),
+    argmax([1, nan, 7, nan, 9], 5),
+    argmax([0, 1, 2, 3, 9, 8, 9, 7, 9, 4, 3, 2, 1, high, nan, high, 0, 1], 2, 9),
+    argmax([nan, nan, nan, nan, nan, 2, 1, 0], 8),
+    argmax([7, 1, 2, 3, 4, 7, 7, 7, 8], 3, 3),
+    argmax([5, 6, 7, 8, 8, 7, 6, 9, 9, 1, 2, 3], 1, 12),
   ];
 }
 
 function movingCases(): KernelCase[] {
   const tokens = (...values: number[]): CaseInput => ({ dtype: 'i32', shape: [values.length], values });
-  const gather = (table: CaseInput, indices: CaseInput): KernelCase =>
-    ({ template: 'gather rows', op: ops.gather, inputs: [table, indices], attrs: { axis: 0 }, bound: EXACT });
-  const embedding = (dtype: ElementType, dim: number): KernelCase =>
-    ({ template: 'embedding', op: embeddingOp, inputs: [tensor(dtype, 7, dim), tokens(3, 0, 6, -1, 99)], attrs: {}, bound: EXACT });
+  const gather = (table: CaseInput, indices: CaseInput): KernelCase => ({
+    template: 'gather rows',
+    op: ops.gather,
+    inputs: [table, indices],
+    attrs: { axis: 0 },
+    bound: EXACT,
+  });
+  const embedding = (dtype: ElementType, dim: number): KernelCase => ({
+    template: 'embedding',
+    op: embeddingOp,
+    inputs: [tensor(dtype, 7, dim), tokens(3, 0, 6, -1, 99)],
+    attrs: {},
+    bound: EXACT,
+  });
   const formats = ['Q8_0', 'Q4_0', 'Q4_1', 'I2_G32Z', 'I3_G64', 'I5_G128', 'I7_G32'].map((f) => packedFormat(f)!);
-  const dequantize = (w: ElementType, rows: number, columns: number): KernelCase =>
-    ({ template: 'dequantize', op: dequantizeOp, inputs: [tensor(w, rows, columns)], attrs: {}, bound: REORDERED });
+  const dequantize = (w: ElementType, rows: number, columns: number): KernelCase => ({
+    template: 'dequantize',
+    op: dequantizeOp,
+    inputs: [tensor(w, rows, columns)],
+    attrs: {},
+    bound: REORDERED,
+  });
   return [
     gather(tensor('f32', 5, 7), tokens(4, 1, 1, -3, 9)),
     gather(tensor('f16', 5, 3), { dtype: 'u8', shape: [2, 1], values: [3, 200] }),
     gather(tensor('i32', 3, 2, 2), { dtype: 'u32', shape: [2], values: [1, 4000000000] }),
     gather(tensor(formats[1]!, 4, 64), tokens(3, 0)),
-    embedding('f32', 8), embedding('f16', 5), embedding('bf16', 4),
+    embedding('f32', 8),
+    embedding('f16', 5),
+    embedding('bf16', 4),
     ...formats.flatMap((f) => [dequantize(f, 3, f.blockSize), dequantize(panel(f), 5, 2 * f.blockSize)]),
     dequantize(activationFormat(32), 2, 64),
   ];
@@ -184,34 +276,58 @@ function attentionCases(): KernelCase[] {
     { seqLen = 1, heads = 2, kvHeads = 1, context = 8, dim = 8, valueDim = 0, start = 0, cache = 'f32' as ElementType },
     attrs: Attributes = {},
   ): KernelCase => ({
-    template: 'attention', op: attentionOp,
+    template: 'attention',
+    op: attentionOp,
     inputs: [
-      tensor('f32', seqLen, heads, dim), tensor(cache, kvHeads, context, dim), tensor(cache, kvHeads, context, valueDim || dim),
+      tensor('f32', seqLen, heads, dim),
+      tensor(cache, kvHeads, context, dim),
+      tensor(cache, kvHeads, context, valueDim || dim),
       { dtype: 'i32', shape: [1], values: [start] },
     ],
-    attrs: { scale: 1 / Math.sqrt(dim), causal: true, softCap: null, window: null, ...attrs }, bound: ELEMENTARY,
+    attrs: { scale: 1 / Math.sqrt(dim), causal: true, softCap: null, window: null, ...attrs },
+    bound: ELEMENTARY,
   });
   return [
-    make({ start: 3 }), make({ start: 7, heads: 1, dim: 4 }), make({ heads: 8, kvHeads: 2, context: 70, start: 65, dim: 16, valueDim: 12 }),
-    make({ seqLen: 5, heads: 3, kvHeads: 3, context: 9, start: 2 }), make({ seqLen: 37, heads: 4, kvHeads: 2, context: 64, start: 11, cache: 'f16' }),
+    make({ start: 3 }),
+    make({ start: 7, heads: 1, dim: 4 }),
+    make({ heads: 8, kvHeads: 2, context: 70, start: 65, dim: 16, valueDim: 12 }),
+    make({ seqLen: 5, heads: 3, kvHeads: 3, context: 9, start: 2 }),
+    make({ seqLen: 37, heads: 4, kvHeads: 2, context: 64, start: 11, cache: 'f16' }),
     make({ seqLen: 3, heads: 6, kvHeads: 2, context: 40, start: 30, cache: 'bf16', dim: 20 }),
-    make({ seqLen: 4, context: 40, start: 33 }, { causal: false }), make({ seqLen: 6, context: 48, start: 36 }, { window: 5, softCap: 2 }),
+    make({ seqLen: 4, context: 40, start: 33 }, { causal: false }),
+    make({ seqLen: 6, context: 48, start: 36 }, { window: 5, softCap: 2 }),
     make({ seqLen: 2, context: 33, start: 31, heads: 5, kvHeads: 1 }, { window: 64, causal: false }),
   ];
 }
 
 function ropeCases(): KernelCase[] {
   const make = (style: string, dtype: ElementType, dim: number, pairs: number, positions: number[]): KernelCase => ({
-    template: 'rope', op: ropeOp,
+    template: 'rope',
+    op: ropeOp,
     inputs: [tensor(dtype, positions.length, 3, dim), { dtype: 'i32', shape: [positions.length], values: positions }],
-    attrs: { style, rotaryDim: 2 * pairs, inverseFrequencies: Array.from({ length: pairs }, (_, i) => 100 ** (-i / pairs)) }, bound: ELEMENTARY,
+    attrs: {
+      style,
+      rotaryDim: 2 * pairs,
+      inverseFrequencies: Array.from({ length: pairs }, (_, i) => 100 ** (-i / pairs)),
+    },
+    bound: ELEMENTARY,
   });
   return ['half', 'interleaved'].flatMap((style) => [
-    make(style, 'f32', 16, 8, [0, 1, 500]), make(style, 'f32', 10, 5, [7]), make(style, 'f16', 14, 6, [3, 100_000]), make(style, 'f32', 2, 1, [9]),
+    make(style, 'f32', 16, 8, [0, 1, 500]),
+    make(style, 'f32', 10, 5, [7]),
+    make(style, 'f16', 14, 6, [3, 100_000]),
+    make(style, 'f32', 2, 1, [9]),
   ]);
 }
 
 export const kernelCases = (): KernelCase[] => [
-  ...rowCases(), ...movingCases(), ...attentionCases(), ...ropeCases(),
-  ...linearFloatCases(), ...dotGeneralCases(), ...linearPackedCases(), ...linearAnyCases(), ...quantizeCases(),
+  ...rowCases(),
+  ...movingCases(),
+  ...attentionCases(),
+  ...ropeCases(),
+  ...linearFloatCases(),
+  ...dotGeneralCases(),
+  ...linearPackedCases(),
+  ...linearAnyCases(),
+  ...quantizeCases(),
 ];

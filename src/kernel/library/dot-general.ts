@@ -37,7 +37,9 @@ interface Side {
 }
 
 function sideOf({ shape }: TensorType, batchAxes: readonly number[], contractAxes: readonly number[]): Side | null {
-  const freeAxes = shape.map((_, axis) => axis).filter((axis) => !batchAxes.includes(axis) && !contractAxes.includes(axis));
+  const freeAxes = shape
+    .map((_, axis) => axis)
+    .filter((axis) => !batchAxes.includes(axis) && !contractAxes.includes(axis));
   const [batch, free, contract] = [batchAxes, freeAxes, contractAxes].map((axes) => joinAxes(shape, axes));
   return batch && free && contract ? { batch, free, contract } : null;
 }
@@ -50,7 +52,13 @@ function sidesOf({ inputs: [lhs, rhs], attrs }: KernelRequest): [Side, Side] | n
 }
 
 const sourceOf = (buffer: BufferParam, dtype: FloatType, { batch, free, contract }: Side): MatrixSource => ({
-  buffer, dtype, rows: free.size, depth: contract.size, rowStride: free.stride, depthStride: contract.stride, batchStride: batch.stride,
+  buffer,
+  dtype,
+  rows: free.size,
+  depth: contract.size,
+  rowStride: free.stride,
+  depthStride: contract.stride,
+  batchStride: batch.stride,
 });
 
 /** A column as the one row of the other operand's product, so that no panel is padded. */
@@ -59,7 +67,10 @@ const isColumn = ({ output, epilogue }: KernelRequest, b: Side): boolean =>
 
 function problemOf(request: KernelRequest, lhs: BufferParam, rhs: BufferParam): GemmProblem {
   const [a, b] = sidesOf(request)!;
-  const [left, right] = [sourceOf(lhs, request.inputs[0]!.dtype as FloatType, a), sourceOf(rhs, request.inputs[1]!.dtype as FloatType, b)];
+  const [left, right] = [
+    sourceOf(lhs, request.inputs[0]!.dtype as FloatType, a),
+    sourceOf(rhs, request.inputs[1]!.dtype as FloatType, b),
+  ];
   const [rows, columns] = isColumn(request, b) ? [right, left] : [left, right];
   return { batch: a.batch.size, m: rows.rows, n: columns.rows, depth: a.contract.size, a: rows, b: columns };
 }
@@ -68,7 +79,10 @@ export const dotGeneral: KernelTemplate = {
   op: 'dot_general',
   name: 'dot_general',
   supports: (request) =>
-    request.inputs.every((t) => isFloatType(t.dtype)) && request.output.dtype === 'f32' && writesFloats(request) && sidesOf(request) !== null,
+    request.inputs.every((t) => isFloatType(t.dtype)) &&
+    request.output.dtype === 'f32' &&
+    writesFloats(request) &&
+    sidesOf(request) !== null,
   schedules(request) {
     const unused: BufferParam = { name: '', access: 'read', index: 0 };
     return gemmSchedules(problemOf(request, unused, unused), request.machine);

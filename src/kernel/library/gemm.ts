@@ -9,7 +9,21 @@
  * A is read in place where it is f32 and dense along k, else packed as panels [k][mr], mr rows at a time.
  */
 import {
-  add, binary, type BufferParam, constant, divU, type Expr, F32, fma, i32, min, mul, remU, splat, sub, vectorType,
+  add,
+  type BufferParam,
+  binary,
+  constant,
+  divU,
+  type Expr,
+  F32,
+  fma,
+  i32,
+  min,
+  mul,
+  remU,
+  splat,
+  sub,
+  vectorType,
 } from '../expression.ts';
 import type { KernelBuilder, Variable } from '../language.ts';
 import type { Machine } from '../machine.ts';
@@ -178,7 +192,9 @@ class Gemm {
     const [k, { nr }] = [this.#k, this.#schedule];
     const b = k.variable(panel);
     const step = (at: Expr, u: number): void => {
-      const vectors = sums[0]!.map((_, v) => k.let(k.load(this.#bPanels.buffer, 'f32', add(b, 4 * (u * nr + v * k.lanes)), k.lanes)));
+      const vectors = sums[0]!.map((_, v) =>
+        k.let(k.load(this.#bPanels.buffer, 'f32', add(b, 4 * (u * nr + v * k.lanes)), k.lanes)),
+      );
       sums.forEach((row, i) => {
         const element = k.let(splat(k.load(a.buffer, 'f32', add(at, u * a.depthBytes + i * a.rowBytes)), k.lanes));
         row.forEach((sum, v) => k.set(sum, fma(element, vectors[v]!, sum)));

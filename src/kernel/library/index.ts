@@ -16,8 +16,21 @@ import { softmaxKernel } from './softmax.ts';
 export { type CaseEpilogue, type CaseInput, type KernelCase, kernelCases } from './cases.ts';
 
 export const kernelLibrary: readonly KernelTemplate[] = [
-  packedEmbeddingKernel, toPanelsKernel,
-  
-  linearFloat, linearPacked, linearAny, dotGeneral, quantizeKernel, dequantizeKernel, attentionKernel, rmsNorm, layerNorm,
-  softmaxKernel, ropeKernel, embeddingKernel, gatherRows, argmaxKernel,
+  packedEmbeddingKernel,
+  toPanelsKernel,
+
+  linearFloat,
+  linearPacked,
+  linearAny,
+  dotGeneral,
+  quantizeKernel,
+  dequantizeKernel,
+  attentionKernel,
+  rmsNorm,
+  layerNorm,
+  softmaxKernel,
+  ropeKernel,
+  embeddingKernel,
+  gatherRows,
+  argmaxKernel,
 ];

@@ -11,14 +11,27 @@ const machines: Machine[] = [SIMD128, { ...SIMD128, threads: 2, l1Bytes: 4096, l
 
 function requestFor(kernelCase: KernelCase, data: CaseData, machine: Machine): KernelRequest {
   const { inputs, attrs, epilogue } = kernelCase;
-  return { inputs: inputs.map(({ dtype, shape }) => ({ dtype, shape })), output: data.output, attrs, machine, ...(epilogue && { epilogue }) };
+  return {
+    inputs: inputs.map(({ dtype, shape }) => ({ dtype, shape })),
+    output: data.output,
+    attrs,
+    machine,
+    ...(epilogue && { epilogue }),
+  };
 }
 
 const templateOf = (kernelCase: KernelCase, request: KernelRequest): KernelTemplate | undefined =>
   kernelLibrary.find((t) => t.op === kernelCase.op.name && t.supports(request));
 
 /** Runs one candidate and checks its result against the op's meaning. */
-function check(kernelCase: KernelCase, data: CaseData, request: KernelRequest, template: KernelTemplate, schedule: Schedule, threads: number): void {
+function check(
+  kernelCase: KernelCase,
+  data: CaseData,
+  request: KernelRequest,
+  template: KernelTemplate,
+  schedule: Schedule,
+  threads: number,
+): void {
   const kernel = template.build(request, schedule);
   const bytes = new Uint8Array(byteLength(data.output)).fill(0xff);
   runKernel(kernel, [...data.inputs, ...data.operands].map((t) => t.bytes).concat(bytes), threads);
@@ -40,7 +53,11 @@ describe('hot kernels against their ops', () => {
       const schedules = template!.schedules(request);
       expect(schedules.length).toBeGreaterThan(0);
       expect(schedules.length).toBeLessThanOrEqual(64);
-      schedules.slice(0, m === 0 ? 1 : 12).forEach((schedule, i) => check(kernelCase, data, request, template!, schedule, m === 0 ? 1 : 1 + ((i + 1) % 3)));
+      schedules
+        .slice(0, m === 0 ? 1 : 12)
+        .forEach((schedule, i) =>
+          check(kernelCase, data, request, template!, schedule, m === 0 ? 1 : 1 + ((i + 1) % 3)),
+        );
     });
   });
 });

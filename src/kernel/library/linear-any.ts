@@ -15,7 +15,10 @@ export const linearAny: KernelTemplate = {
   op: 'linear',
   name: 'linear any',
   supports: (request) =>
-    request.inputs.every((t) => isReadable(t.dtype)) && request.machine.lanes === 4 && request.output.dtype === 'f32' && writesFloats(request),
+    request.inputs.every((t) => isReadable(t.dtype)) &&
+    request.machine.lanes === 4 &&
+    request.output.dtype === 'f32' &&
+    writesFloats(request),
   schedules: (request) => gemmSchedules({ batch: 1, ...linearSizes(request) }, request.machine),
   build(request, schedule) {
     const { m, n, depth } = linearSizes(request);

@@ -22,9 +22,28 @@ export function linearSizes({ inputs: [x, w] }: KernelRequest): { m: number; n: 
 }
 
 function rowDotSchedules(m: number, { vectorRegisters }: Machine): RowDotSchedule[] {
-  const shapes = m === 1 ? [[1, 4, 2], [1, 8, 1], [1, 4, 1], [1, 2, 4]] : m === 2 ? [[2, 4, 1], [2, 2, 2]] : [[3, 3, 1], [4, 2, 1], [2, 4, 1]];
+  const shapes =
+    m === 1
+      ? [
+          [1, 4, 2],
+          [1, 8, 1],
+          [1, 4, 1],
+          [1, 2, 4],
+        ]
+      : m === 2
+        ? [
+            [2, 4, 1],
+            [2, 2, 2],
+          ]
+        : [
+            [3, 3, 1],
+            [4, 2, 1],
+            [2, 4, 1],
+          ];
   const fitting = shapes.filter(([tokens, rows, split]) => tokens! * rows! * split! + tokens! + 2 <= vectorRegisters);
-  return fitting.flatMap(([tokens, rows, split]) => [4, 2].map((unroll) => ({ tokens: tokens!, rows: rows!, split: split!, unroll })));
+  return fitting.flatMap(([tokens, rows, split]) =>
+    [4, 2].map((unroll) => ({ tokens: tokens!, rows: rows!, split: split!, unroll })),
+  );
 }
 
 const isRowDots = (schedule: Schedule): schedule is RowDotSchedule => 'tokens' in schedule;
@@ -32,7 +51,8 @@ const isRowDots = (schedule: Schedule): schedule is RowDotSchedule => 'tokens' i
 export const linearFloat: KernelTemplate = {
   op: 'linear',
   name: 'linear',
-  supports: (request) => request.inputs.every((t) => isFloatType(t.dtype)) && request.output.dtype === 'f32' && writesFloats(request),
+  supports: (request) =>
+    request.inputs.every((t) => isFloatType(t.dtype)) && request.output.dtype === 'f32' && writesFloats(request),
   schedules(request) {
     const { m, n, depth } = linearSizes(request);
     const dots = rowDotSchedules(m, request.machine);
@@ -45,7 +65,12 @@ export const linearFloat: KernelTemplate = {
     const [x, w] = [k.buffer('x', 'read'), k.buffer('w', 'read')];
     const [xType, wType] = request.inputs.map((t) => t.dtype as FloatType) as [FloatType, FloatType];
     if (isRowDots(schedule)) {
-      emitRowDots(k, { m, n, depth, x: { buffer: x, dtype: xType }, w: { buffer: w, dtype: wType } }, schedule, new Results(k, request));
+      emitRowDots(
+        k,
+        { m, n, depth, x: { buffer: x, dtype: xType }, w: { buffer: w, dtype: wType } },
+        schedule,
+        new Results(k, request),
+      );
       return k.finish();
     }
     const [a, b] = [denseSource(x, xType, m, depth), denseSource(w, wType, n, depth)];

@@ -11,7 +11,21 @@
 import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
 import { groupOrder, loadField, panelCodes, subBlockBytes } from '../decode.ts';
 import {
-  add, binary, type BufferParam, constant, divU, type Expr, fma, i32, min, mul, remU, splat, ternary, unary, vectorType,
+  add,
+  type BufferParam,
+  binary,
+  constant,
+  divU,
+  type Expr,
+  fma,
+  i32,
+  min,
+  mul,
+  remU,
+  splat,
+  ternary,
+  unary,
+  vectorType,
 } from '../expression.ts';
 import { KernelBuilder, type Variable } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
@@ -66,7 +80,9 @@ class PackedLinear {
         const start = k.let(mul(panel, this.#blocks * panelBlockBytes(format)));
         forTiles(k, i32(0), i32(m), tokens, m, (token, tokensHere) => {
           const at = k.variable(start);
-          const sums = this.#tile(token, tokensHere, panelsHere, this.#inPlace(at), () => k.set(at, add(at, panelBlockBytes(format))));
+          const sums = this.#tile(token, tokensHere, panelsHere, this.#inPlace(at), () =>
+            k.set(at, add(at, panelBlockBytes(format))),
+          );
           this.#store(token, panel, sums);
         });
       }),
@@ -113,7 +129,8 @@ class PackedLinear {
       Array.from({ length: tokens }, (_, t) => Array.from({ length: panels }, (_, p) => make(t, p)));
     const sums = all(() => k.variable(constant(F32X4, 0)));
     k.loop(start, add(start, rowBytes), x.blockBytes, (at) => {
-      const xField = (t: number, offset: number, memory: 'f32' | 'i32'): Expr => k.load(buffer, memory, add(at, t * rowBytes + offset));
+      const xField = (t: number, offset: number, memory: 'f32' | 'i32'): Expr =>
+        k.load(buffer, memory, add(at, t * rowBytes + offset));
       const codeSum = (t: number): Expr => xField(t, x.codeSum!.byteOffset, 'i32');
       const initial = Array.from({ length: tokens }, (_, t) =>
         w.offset === 0 ? constant(I32X4, 0) : k.let(splat(mul(codeSum(t), -w.offset), LANES)),
@@ -125,7 +142,9 @@ class PackedLinear {
           const weights = codes.map((c) => k.let(c(group)));
           for (let t = 0; t < tokens; t++) {
             const activations = k.let(splat(xField(t, x.codesOffset + subBlock * SUB_BLOCK + 4 * group, 'i32'), LANES));
-            weights.forEach((c, p) => k.set(dots[t]![p]!, ternary(w.bits < 8 ? 'dot8u7' : 'dot8u8', dots[t]![p]!, activations, c)));
+            weights.forEach((c, p) =>
+              k.set(dots[t]![p]!, ternary(w.bits < 8 ? 'dot8u7' : 'dot8u8', dots[t]![p]!, activations, c)),
+            );
           }
         }
       }
@@ -164,7 +183,11 @@ class PackedLinear {
       });
     if (n % LANES === 0) return store(LANES);
     const isLast = binary('eq', add(panel, sums[0]!.length), Math.ceil(n / LANES));
-    k.if(isLast, () => store(n % LANES), () => store(LANES));
+    k.if(
+      isLast,
+      () => store(n % LANES),
+      () => store(LANES),
+    );
   }
 }
 
@@ -209,8 +232,10 @@ class PanelStage {
     k.loop(start, add(start, this.#blocks * bytes), bytes, (at) => {
       for (let p = 0; p < panels; p++) {
         const base = add(at, p * this.#blocks * bytes);
-        const put = (offset: number, memory: 'f32' | 'i32', value: Expr): void => k.store(this.#scratch.buffer, memory, add(to, offset), value);
-        for (const which of this.#fields) put(this.#fieldOffset(p, which), 'f32', loadField(k, format, format[which]!, this.#buffer, base, 0, LANES));
+        const put = (offset: number, memory: 'f32' | 'i32', value: Expr): void =>
+          k.store(this.#scratch.buffer, memory, add(to, offset), value);
+        for (const which of this.#fields)
+          put(this.#fieldOffset(p, which), 'f32', loadField(k, format, format[which]!, this.#buffer, base, 0, LANES));
         for (let subBlock = 0; subBlock * SUB_BLOCK < format.blockSize; subBlock++) {
           const codes = panelCodes(k, format, this.#buffer, add(base, subBlock * subBlockBytes(format)));
           for (const group of groupOrder(format)) put(this.#codeOffset(p, subBlock, group), 'i32', codes(group));
@@ -224,7 +249,8 @@ class PanelStage {
   reader(): { reader: PanelReader; next: () => void } {
     const k = this.#k;
     const at = k.variable(i32(this.#scratch.byteOffset));
-    const load = (memory: 'f32' | 'i32', offset: number): Expr => k.load(this.#scratch.buffer, memory, add(at, offset), LANES);
+    const load = (memory: 'f32' | 'i32', offset: number): Expr =>
+      k.load(this.#scratch.buffer, memory, add(at, offset), LANES);
     return {
       reader: {
         codes: (panel, subBlock) => (group) => load('i32', this.#codeOffset(panel, subBlock, group)),
@@ -240,10 +266,17 @@ const FEW_TOKENS = 4;
 
 function packedSchedules(request: KernelRequest): PackedSchedule[] {
   const { m, depth } = linearSizes(request);
-  const few = [2, 1, 4].flatMap((panels) => [Math.min(m, 4), 1].map((tokens) => ({ tokens: Math.max(1, tokens), panels, staged: 0, block: 0 })));
+  const few = [2, 1, 4].flatMap((panels) =>
+    [Math.min(m, 4), 1].map((tokens) => ({ tokens: Math.max(1, tokens), panels, staged: 0, block: 0 })),
+  );
   // As many tokens as half of L2 holds of activations.
   const block = Math.max(24, Math.floor(request.machine.l2Bytes / 2 / Math.max(1, depth) / 24) * 24);
-  const many = [[3, 2], [4, 1], [2, 2], [4, 2]].map(([tokens, panels]) => ({ tokens: tokens!, panels: panels!, staged: 1, block }));
+  const many = [
+    [3, 2],
+    [4, 1],
+    [2, 2],
+    [4, 2],
+  ].map(([tokens, panels]) => ({ tokens: tokens!, panels: panels!, staged: 1, block }));
   return m <= FEW_TOKENS ? [...few, ...many] : [...many, ...few];
 }
 
@@ -252,8 +285,16 @@ export const linearPacked: KernelTemplate = {
   name: 'linear packed',
   supports(request) {
     const [x, w] = request.inputs.map((t) => t.dtype);
-    const isFit = isNumberFormat(x!) && isNumberFormat(w!) && x.codeSum !== null && x.panelRows === 1 && w.panelRows === LANES;
-    return isFit && w.codeSum === null && x.blockSize === w.blockSize && request.machine.lanes === LANES && request.output.dtype === 'f32' && writesFloats(request);
+    const isFit =
+      isNumberFormat(x!) && isNumberFormat(w!) && x.codeSum !== null && x.panelRows === 1 && w.panelRows === LANES;
+    return (
+      isFit &&
+      w.codeSum === null &&
+      x.blockSize === w.blockSize &&
+      request.machine.lanes === LANES &&
+      request.output.dtype === 'f32' &&
+      writesFloats(request)
+    );
   },
   schedules: packedSchedules,
   build(request, schedule) {
@@ -261,7 +302,7 @@ export const linearPacked: KernelTemplate = {
     const linear = new PackedLinear(k, request);
     const { m, n } = linearSizes(request);
     if (m * n > 0) {
-      if (schedule['staged'] === 1) linear.staged(schedule as PackedSchedule);
+      if (schedule.staged === 1) linear.staged(schedule as PackedSchedule);
       else linear.direct(schedule as PackedSchedule);
     }
     return k.finish();

@@ -4,7 +4,20 @@
  */
 import { elementCount } from '../../ir/shape.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
-import { add, type BufferParam, constant, div, type Expr, f32, fma, mul, splat, sub, unary, vectorType } from '../expression.ts';
+import {
+  add,
+  type BufferParam,
+  constant,
+  div,
+  type Expr,
+  f32,
+  fma,
+  mul,
+  splat,
+  sub,
+  unary,
+  vectorType,
+} from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
 import { kernelName } from './naming.ts';
@@ -13,26 +26,46 @@ import { Results, writesFloats } from './results.ts';
 const CHAINS = 4;
 
 /** Sum of `term(column, lanes)` over `columns` columns, in several independent vector sums. */
-export function sumColumns(k: KernelBuilder, columns: number, term: (column: Expr, lanes: number, sum: Expr) => Expr): Expr {
+export function sumColumns(
+  k: KernelBuilder,
+  columns: number,
+  term: (column: Expr, lanes: number, sum: Expr) => Expr,
+): Expr {
   const step = CHAINS * k.lanes;
   const unrolled = columns - (columns % step);
   const sums = Array.from({ length: CHAINS }, () => k.variable(constant(vectorType('f32', k.lanes), 0)));
-  k.loop(0, unrolled, step, (column) => sums.forEach((sum, c) => k.set(sum, term(add(column, c * k.lanes), k.lanes, sum))));
-  const total = k.variable(unary('reduce_add', sums.reduce<Expr>((a, b) => (a === b ? a : add(a, b)), sums[0]!)));
+  k.loop(0, unrolled, step, (column) =>
+    sums.forEach((sum, c) => k.set(sum, term(add(column, c * k.lanes), k.lanes, sum))),
+  );
+  const total = k.variable(
+    unary(
+      'reduce_add',
+      sums.reduce<Expr>((a, b) => (a === b ? a : add(a, b)), sums[0]!),
+    ),
+  );
   k.loop(unrolled, columns, 1, (column) => k.set(total, term(column, 1, total)));
   return total;
 }
 
 /** Emits the rows of a norm: `body` gets the loaders of x and of the vectors. */
 function buildRows(
-  request: KernelRequest, schedule: Schedule, name: string,
-  row: (k: KernelBuilder, columns: number, x: Loader, vectors: readonly Loader[], store: (column: Expr, value: Expr) => void) => void,
+  request: KernelRequest,
+  schedule: Schedule,
+  name: string,
+  row: (
+    k: KernelBuilder,
+    columns: number,
+    x: Loader,
+    vectors: readonly Loader[],
+    store: (column: Expr, value: Expr) => void,
+  ) => void,
 ): ReturnType<KernelBuilder['finish']> {
   const k = new KernelBuilder(kernelName(name, request, schedule), request.machine.lanes);
   const buffers = request.inputs.map((_, i) => k.buffer(`x${i}`, 'read'));
   const results = new Results(k, request);
   const columns = request.output.shape.at(-1)!;
-  const loader = (i: number, start: Expr | null): Loader => floatLoader(k, buffers[i]!, request.inputs[i]!.dtype as FloatType, start);
+  const loader = (i: number, start: Expr | null): Loader =>
+    floatLoader(k, buffers[i]!, request.inputs[i]!.dtype as FloatType, start);
   k.parallelLoop(elementCount(request.output.shape.slice(0, -1)), 1, (index) => {
     const start = k.let(mul(index, columns));
     const vectors = buffers.slice(1).map((_, i) => loader(i + 1, null));
@@ -44,7 +77,8 @@ function buildRows(
 type Loader = (column: Expr, lanes: number) => Expr;
 
 function floatLoader(k: KernelBuilder, buffer: BufferParam, dtype: FloatType, start: Expr | null): Loader {
-  return (column, lanes) => loadFloat(k, dtype, buffer, mul(start ? add(start, column) : column, FLOAT_BYTES[dtype]), lanes);
+  return (column, lanes) =>
+    loadFloat(k, dtype, buffer, mul(start ? add(start, column) : column, FLOAT_BYTES[dtype]), lanes);
 }
 
 const supportsFloats = (request: KernelRequest): boolean =>
@@ -61,9 +95,11 @@ export const rmsNorm: KernelTemplate = {
         const value = k.let(x(column, lanes));
         return fma(value, value, sum);
       });
-      const mean = fma(squares, f32(1 / columns), request.attrs['eps'] as number);
+      const mean = fma(squares, f32(1 / columns), request.attrs.eps as number);
       const scale = k.let(div(f32(1), unary('sqrt', mean)));
-      k.vectorLoop(0, columns, (column, lanes) => store(column, mul(mul(x(column, lanes), splat(scale, lanes)), weight!(column, lanes))));
+      k.vectorLoop(0, columns, (column, lanes) =>
+        store(column, mul(mul(x(column, lanes), splat(scale, lanes)), weight!(column, lanes))),
+      );
     }),
 };
 
@@ -74,13 +110,18 @@ export const layerNorm: KernelTemplate = {
   schedules: () => [{}],
   build: (request, schedule) =>
     buildRows(request, schedule, 'layer_norm', (k, columns, x, [weight, bias], store) => {
-      const mean = k.let(mul(sumColumns(k, columns, (column, lanes, sum) => add(sum, x(column, lanes))), 1 / columns));
+      const mean = k.let(
+        mul(
+          sumColumns(k, columns, (column, lanes, sum) => add(sum, x(column, lanes))),
+          1 / columns,
+        ),
+      );
       const centred = (column: Expr, lanes: number): Expr => k.let(sub(x(column, lanes), splat(mean, lanes)));
       const squares = sumColumns(k, columns, (column, lanes, sum) => {
         const value = centred(column, lanes);
         return fma(value, value, sum);
       });
-      const scale = k.let(div(f32(1), unary('sqrt', fma(squares, f32(1 / columns), request.attrs['eps'] as number))));
+      const scale = k.let(div(f32(1), unary('sqrt', fma(squares, f32(1 / columns), request.attrs.eps as number))));
       k.vectorLoop(0, columns, (column, lanes) => {
         const scaled = mul(centred(column, lanes), splat(scale, lanes));
         store(column, fma(scaled, weight!(column, lanes), bias!(column, lanes)));

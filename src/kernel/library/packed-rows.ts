@@ -7,19 +7,29 @@ import type { TensorType } from '../../ir/shape.ts';
 import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
 import { blockParts } from '../../quant/to-panels.ts';
 import { packedRow, subBlockValues } from '../decode.ts';
-import { add, binary, type BufferParam, type Expr, i32, max, type MemoryType, min, mul } from '../expression.ts';
+import { add, type BufferParam, binary, type Expr, i32, type MemoryType, max, min, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelTemplate } from '../template.ts';
 import { kernelName } from './naming.ts';
 
 /** Decodes row `row` of packed `x` [.., columns] to f32 at byte `to` of `out`. */
-export function dequantizeRow(k: KernelBuilder, format: NumberFormat, x: BufferParam, row: Expr, columns: number, out: BufferParam, to: Expr): void {
+export function dequantizeRow(
+  k: KernelBuilder,
+  format: NumberFormat,
+  x: BufferParam,
+  row: Expr,
+  columns: number,
+  out: BufferParam,
+  to: Expr,
+): void {
   const { base, lane } = packedRow(k, format, row, columns);
   k.loop(0, columns / format.blockSize, 1, (block) => {
     const at = k.let(add(base, mul(block, panelBlockBytes(format))));
     k.loop(0, format.blockSize / SUB_BLOCK, 1, (subBlock) => {
       const target = k.let(add(to, mul(add(mul(block, format.blockSize), mul(subBlock, SUB_BLOCK)), 4)));
-      subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) => k.store(out, 'f32', add(target, 16 * group), value));
+      subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) =>
+        k.store(out, 'f32', add(target, 16 * group), value),
+      );
     });
   });
 }
@@ -28,7 +38,11 @@ export const packedEmbeddingKernel: KernelTemplate = {
   op: 'packed_embedding',
   name: 'packed embedding',
   supports: ({ inputs: [table, tokens], machine, epilogue }) =>
-    isNumberFormat(table!.dtype) && isInteger(tokens!.dtype) && ['i32', 'u32'].includes(tokens!.dtype as string) && machine.lanes === 4 && !epilogue,
+    isNumberFormat(table!.dtype) &&
+    isInteger(tokens!.dtype) &&
+    ['i32', 'u32'].includes(tokens!.dtype as string) &&
+    machine.lanes === 4 &&
+    !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('packed_embedding', request, schedule), request.machine.lanes);

@@ -6,7 +6,21 @@ import { type ElementType, isPacked } from '../../ir/dtype.ts';
 import { BitloomError } from '../../ir/error.ts';
 import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, packedRow, subBlockValues } from '../decode.ts';
-import { add, binary, type BufferParam, constant, divU, type Expr, F32, i32, mul, type Operand, remU, sub, vectorType } from '../expression.ts';
+import {
+  add,
+  type BufferParam,
+  binary,
+  constant,
+  divU,
+  type Expr,
+  F32,
+  i32,
+  mul,
+  type Operand,
+  remU,
+  sub,
+  vectorType,
+} from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 import { transpose4 } from './transpose.ts';
 
@@ -50,18 +64,37 @@ export interface PanelTarget {
  * `batchOffset` counts elements.
  */
 export function packPanel(
-  k: KernelBuilder, source: MatrixSource, batchOffset: Expr, row: Expr, validRows: number, range: DepthRange, target: PanelTarget,
+  k: KernelBuilder,
+  source: MatrixSource,
+  batchOffset: Expr,
+  row: Expr,
+  validRows: number,
+  range: DepthRange,
+  target: PanelTarget,
 ): void {
   const { dtype } = source;
   if (!isFloatType(dtype)) return packBlocks(k, source, dtype, row, validRows, range, target);
   const bytes = FLOAT_BYTES[dtype];
-  const start = k.let(mul(add(add(batchOffset, mul(row, source.rowStride)), mul(range.start, source.depthStride)), bytes));
+  const start = k.let(
+    mul(add(add(batchOffset, mul(row, source.rowStride)), mul(range.start, source.depthStride)), bytes),
+  );
   const load = (at: Expr, r: number, depth: number, lanes = 1): Expr =>
     loadFloat(k, dtype, source.buffer, add(at, bytes * (r * source.rowStride + depth * source.depthStride)), lanes);
   const store = (to: Expr, depth: number, r: number, value: Expr): void =>
     k.store(target.buffer, 'f32', add(to, 4 * (depth * target.width + r)), value);
   const walk = (depths: number, count: Expr, body: (from: Expr, to: Expr) => void): void =>
-    walkDepth(k, { from: start, to: target.byteOffset, fromStep: bytes * source.depthStride, toStep: 4 * target.width, depths, count }, body);
+    walkDepth(
+      k,
+      {
+        from: start,
+        to: target.byteOffset,
+        fromStep: bytes * source.depthStride,
+        toStep: 4 * target.width,
+        depths,
+        count,
+      },
+      body,
+    );
   const depth = range.length;
   if (source.depthStride === 1 && k.lanes === 4) {
     const quads = k.let(binary('and', depth, -4));
@@ -82,7 +115,8 @@ export function packPanel(
   }
   walk(1, depth, (from, to) => {
     let r = 0;
-    if (source.rowStride === 1) for (; r + k.lanes <= validRows; r += k.lanes) store(to, 0, r, load(from, r, 0, k.lanes));
+    if (source.rowStride === 1)
+      for (; r + k.lanes <= validRows; r += k.lanes) store(to, 0, r, load(from, r, 0, k.lanes));
     for (; r < target.width; r++) store(to, 0, r, r < validRows ? load(from, r, 0) : constant(F32, 0));
   });
 }
@@ -108,7 +142,13 @@ function walkDepth(k: KernelBuilder, walk: DepthWalk, body: (from: Expr, to: Exp
 
 /** Number formats: whole sub-blocks of 32, decoded row by row in vectors along the depth. */
 function packBlocks(
-  k: KernelBuilder, source: MatrixSource, format: NumberFormat, row: Expr, validRows: number, range: DepthRange, target: PanelTarget,
+  k: KernelBuilder,
+  source: MatrixSource,
+  format: NumberFormat,
+  row: Expr,
+  validRows: number,
+  range: DepthRange,
+  target: PanelTarget,
 ): void {
   const subBlocks = format.blockSize / SUB_BLOCK;
   const rows = Array.from({ length: validRows }, (_, r) => packedRow(k, format, k.let(add(row, r)), source.depth));

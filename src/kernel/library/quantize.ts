@@ -3,9 +3,22 @@
  * one after the other in both tensors, whatever the rows.
  */
 import { elementCount } from '../../ir/shape.ts';
-import { type NumberFormat, isNumberFormat } from '../../quant/number-format.ts';
-import { type FloatType, FLOAT_BYTES, isFloatType, loadFloat } from '../decode.ts';
-import { add, binary, type BufferParam, constant, div, type Expr, f32, max, mul, select, unary, vectorType } from '../expression.ts';
+import { isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
+import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
+import {
+  add,
+  type BufferParam,
+  binary,
+  constant,
+  div,
+  type Expr,
+  f32,
+  max,
+  mul,
+  select,
+  unary,
+  vectorType,
+} from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelTemplate } from '../template.ts';
 import { kernelName } from './naming.ts';
@@ -13,7 +26,13 @@ import { kernelName } from './naming.ts';
 const LEAST_SCALE = 2 ** -126;
 
 /** One group of f32 values, read at `at`, to a block at `to`. */
-function quantizeGroup(k: KernelBuilder, format: NumberFormat, load: (element: number) => Expr, out: BufferParam, to: Expr): void {
+function quantizeGroup(
+  k: KernelBuilder,
+  format: NumberFormat,
+  load: (element: number) => Expr,
+  out: BufferParam,
+  to: Expr,
+): void {
   const size = format.blockSize;
   const largest = k.variable(unary('abs', load(0)));
   for (let i = 4; i < size; i += 4) k.set(largest, max(largest, unary('abs', load(i))));
@@ -35,7 +54,11 @@ export const quantizeKernel: KernelTemplate = {
   op: 'quantize',
   name: 'quantize',
   supports: ({ inputs, output, machine, epilogue }) =>
-    isFloatType(inputs[0]!.dtype) && isNumberFormat(output.dtype) && output.dtype.codeSum !== null && machine.lanes === 4 && !epilogue,
+    isFloatType(inputs[0]!.dtype) &&
+    isNumberFormat(output.dtype) &&
+    output.dtype.codeSum !== null &&
+    machine.lanes === 4 &&
+    !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('quantize', request, schedule), request.machine.lanes);
@@ -52,4 +75,3 @@ export const quantizeKernel: KernelTemplate = {
     return k.finish();
   },
 };
-

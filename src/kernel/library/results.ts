@@ -2,8 +2,9 @@
  * The writing end of kernels with an epilogue: declares the epilogue's operands and the output, and
  * stores vectors, single elements and ragged edges through the epilogue.
  */
+
+import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, storeFloat } from '../decode.ts';
 import { add, type BufferParam, type Expr, mul, type Operand } from '../expression.ts';
-import { type FloatType, FLOAT_BYTES, isFloatType, loadFloat, storeFloat } from '../decode.ts';
 import type { KernelBuilder } from '../language.ts';
 import type { KernelRequest } from '../template.ts';
 
@@ -47,7 +48,13 @@ export class Results {
     const { lanes } = value.type;
     const index = add(rowStart, column);
     const operands = this.#operands.map((operand) =>
-      loadFloat(this.#k, operand.dtype, operand.buffer, mul(operand.isRow ? column : index, FLOAT_BYTES[operand.dtype]), lanes),
+      loadFloat(
+        this.#k,
+        operand.dtype,
+        operand.buffer,
+        mul(operand.isRow ? column : index, FLOAT_BYTES[operand.dtype]),
+        lanes,
+      ),
     );
     const result = epilogue ? epilogue.apply(this.#k, this.#k.let(value), operands) : value;
     storeFloat(this.#k, dtype, this.#output, mul(index, FLOAT_BYTES[dtype]), result);

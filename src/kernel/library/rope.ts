@@ -42,7 +42,15 @@ function turnNeighbours(k: KernelBuilder, head: Head, pairs: number, cosines: Ta
     const at = k.let(mul(i, 2));
     const [first, second] = [k.let(head.load(at, lanes)), k.let(head.load(add(at, lanes), lanes))];
     const pick = (a: Expr, b: Expr, place: (lane: number) => number): Expr =>
-      lanes === 1 ? a : k.let({ kind: 'shuffle', type: a.type, a, b, pattern: Array.from({ length: lanes }, (_, lane) => place(lane)) });
+      lanes === 1
+        ? a
+        : k.let({
+            kind: 'shuffle',
+            type: a.type,
+            a,
+            b,
+            pattern: Array.from({ length: lanes }, (_, lane) => place(lane)),
+          });
     const a = pick(first, second, (lane) => 2 * lane);
     const b = pick(second, first, (lane) => (2 * lane + 1 + lanes) % (2 * lanes));
     const [c, s] = [k.let(loadTable(k, cosines, i, lanes)), k.let(loadTable(k, sines, i, lanes))];
@@ -64,9 +72,13 @@ export const ropeKernel: KernelTemplate = {
     const [xType, positionType] = request.inputs as [TensorType, TensorType];
     const [seqLen, nHeads, headDim] = xType.shape as readonly [number, number, number];
     const dtype = xType.dtype as FloatType;
-    const frequencies = request.attrs['inverseFrequencies'] as readonly number[];
+    const frequencies = request.attrs.inverseFrequencies as readonly number[];
     const pairs = frequencies.length;
-    const [table, cosines, sines] = [k.threadScratch(4 * pairs), k.threadScratch(4 * pairs), k.threadScratch(4 * pairs)];
+    const [table, cosines, sines] = [
+      k.threadScratch(4 * pairs),
+      k.threadScratch(4 * pairs),
+      k.threadScratch(4 * pairs),
+    ];
     frequencies.forEach((frequency, i) => k.store(table.buffer, 'f32', table.byteOffset + 4 * i, f32(frequency)));
     k.parallelLoop(seqLen, 1, (row) => {
       const integer = k.loadAt(positions, POSITION_MEMORY[positionType.dtype as string]!, row);
@@ -82,7 +94,7 @@ export const ropeKernel: KernelTemplate = {
           load: (element, lanes) => loadFloat(k, dtype, x, mul(add(start, element), FLOAT_BYTES[dtype]), lanes),
           store: (element, value) => k.storeAt(out, 'f32', add(start, element), value),
         };
-        if (request.attrs['style'] === 'half') turnHalves(k, head, pairs, cosines, sines);
+        if (request.attrs.style === 'half') turnHalves(k, head, pairs, cosines, sines);
         else turnNeighbours(k, head, pairs, cosines, sines);
         if (2 * pairs < headDim) k.vectorLoop(2 * pairs, headDim, (i, lanes) => head.store(i, head.load(i, lanes)));
       });

@@ -7,7 +7,19 @@
  * tokens: one pass over the weights at the speed of memory. Many tokens are the work of gemm.ts.
  */
 import { FLOAT_BYTES, type FloatType, loadFloat } from '../decode.ts';
-import { add, binary, type BufferParam, constant, type Expr, fma, i32, mul, splat, unary, vectorType } from '../expression.ts';
+import {
+  add,
+  type BufferParam,
+  binary,
+  constant,
+  type Expr,
+  fma,
+  i32,
+  mul,
+  splat,
+  unary,
+  vectorType,
+} from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 import type { Schedule } from '../template.ts';
 import type { Results } from './results.ts';
@@ -31,7 +43,12 @@ export interface RowDotProblem {
 }
 
 /** Emits the whole product; threads split the rows of w. */
-export function emitRowDots(k: KernelBuilder, problem: RowDotProblem, schedule: RowDotSchedule, results: Results): void {
+export function emitRowDots(
+  k: KernelBuilder,
+  problem: RowDotProblem,
+  schedule: RowDotSchedule,
+  results: Results,
+): void {
   if (problem.m * problem.n === 0) return;
   k.parallelRange(problem.n, schedule.rows, (begin, end) => {
     forTiles(k, begin, end, schedule.rows, problem.n, (row, rows) => {
@@ -53,12 +70,19 @@ interface Tile {
 }
 
 /** The sums of one tile, [tokens][rows], each a vector whose lanes are still to be added. */
-function dotTile(k: KernelBuilder, { depth, x, w }: RowDotProblem, schedule: RowDotSchedule, { token, tokens, row, rows }: Tile): Expr[] {
+function dotTile(
+  k: KernelBuilder,
+  { depth, x, w }: RowDotProblem,
+  schedule: RowDotSchedule,
+  { token, tokens, row, rows }: Tile,
+): Expr[] {
   const zero = constant(vectorType('f32', k.lanes), 0);
   const [xBytes, wBytes] = [FLOAT_BYTES[x.dtype], FLOAT_BYTES[w.dtype]];
   const xStart = k.let(mul(token, depth * xBytes));
   const wAt = k.variable(mul(row, depth * wBytes));
-  const parts = Array.from({ length: schedule.split }, () => Array.from({ length: tokens * rows }, () => k.variable(zero)));
+  const parts = Array.from({ length: schedule.split }, () =>
+    Array.from({ length: tokens * rows }, () => k.variable(zero)),
+  );
   const step = (at: Expr, u: number, lanes: number): void => {
     const load = ({ buffer, dtype }: RowDotProblem['x'], from: Expr, line: number): Expr =>
       k.let(loadFloat(k, dtype, buffer, add(from, FLOAT_BYTES[dtype] * (line * depth + u * lanes)), lanes));
@@ -83,7 +107,10 @@ function dotTile(k: KernelBuilder, { depth, x, w }: RowDotProblem, schedule: Row
   walk(0, unrolled, k.lanes, schedule.unroll);
   walk(unrolled, whole, k.lanes, 1);
   walk(whole, depth, 1, 1);
-  return parts.reduce<readonly Expr[]>((sums, part) => (sums.length === 0 ? part : sums.map((s, i) => add(s, part[i]!))), []) as Expr[];
+  return parts.reduce<readonly Expr[]>(
+    (sums, part) => (sums.length === 0 ? part : sums.map((s, i) => add(s, part[i]!))),
+    [],
+  ) as Expr[];
 }
 
 /** A scalar in lane 0 of zeros. */
@@ -94,7 +121,13 @@ function firstLane(k: KernelBuilder, value: Expr): Expr {
 }
 
 /** Adds the lanes of neighbouring columns' sums and stores them, four at a time where lanes are four. */
-export function storeSums(k: KernelBuilder, results: Results, rowStart: Expr, column: Expr, sums: readonly Expr[]): void {
+export function storeSums(
+  k: KernelBuilder,
+  results: Results,
+  rowStart: Expr,
+  column: Expr,
+  sums: readonly Expr[],
+): void {
   let c = 0;
   for (; k.lanes === 4 && c + 4 <= sums.length; c += 4) {
     const quad = sums.slice(c, c + 4).map((s) => k.let(s)) as [Expr, Expr, Expr, Expr];
@@ -103,4 +136,3 @@ export function storeSums(k: KernelBuilder, results: Results, rowStart: Expr, co
   }
   for (; c < sums.length; c++) results.store(rowStart, add(column, c), unary('reduce_add', sums[c]!));
 }
-

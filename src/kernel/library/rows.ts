@@ -6,7 +6,7 @@ import { DTYPE_BYTES, isInteger, isPacked } from '../../ir/dtype.ts';
 import { elementCount, type TensorType } from '../../ir/shape.ts';
 import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, packedRow, subBlockValues } from '../decode.ts';
-import { add, binary, type BufferParam, type Expr, i32, type MemoryType, min, mul } from '../expression.ts';
+import { add, type BufferParam, binary, type Expr, i32, type MemoryType, min, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelTemplate } from '../template.ts';
 import { kernelName } from './naming.ts';
@@ -21,11 +21,19 @@ function clampedIndex(k: KernelBuilder, { dtype }: TensorType, buffer: BufferPar
 }
 
 /** Copies `bytes` bytes, a constant, in the widest pieces. */
-function copyBytes(k: KernelBuilder, from: BufferParam, fromAt: Expr, to: BufferParam, toAt: Expr, bytes: number): void {
+function copyBytes(
+  k: KernelBuilder,
+  from: BufferParam,
+  fromAt: Expr,
+  to: BufferParam,
+  toAt: Expr,
+  bytes: number,
+): void {
   const vector = 4 * k.lanes;
   const [vectors, words] = [bytes - (bytes % vector), bytes - (bytes % 4)];
   const copy = (start: number, end: number, memory: MemoryType, step: number, lanes: number): void => {
-    if (end > start) k.loop(start, end, step, (i) => k.store(to, memory, add(toAt, i), k.load(from, memory, add(fromAt, i), lanes)));
+    if (end > start)
+      k.loop(start, end, step, (i) => k.store(to, memory, add(toAt, i), k.load(from, memory, add(fromAt, i), lanes)));
   };
   copy(0, vectors, 'i32', vector, k.lanes);
   copy(vectors, words, 'i32', 4, 1);
@@ -41,7 +49,7 @@ function entryBytes({ dtype, shape }: TensorType): number {
 export const gatherRows: KernelTemplate = {
   op: 'gather',
   name: 'gather rows',
-  supports: ({ inputs: [, indices], attrs, epilogue }) => attrs['axis'] === 0 && isInteger(indices!.dtype) && !epilogue,
+  supports: ({ inputs: [, indices], attrs, epilogue }) => attrs.axis === 0 && isInteger(indices!.dtype) && !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('gather', request, schedule), request.machine.lanes);
@@ -72,7 +80,12 @@ export const embeddingKernel: KernelTemplate = {
       const from = k.let(mul(clampedIndex(k, tokenType, tokens, i, vocabSize), dim));
       const to = k.let(mul(i, dim));
       k.vectorLoop(0, dim, (column, lanes) =>
-        k.storeAt(out, 'f32', add(to, column), loadFloat(k, dtype, table, mul(add(from, column), FLOAT_BYTES[dtype]), lanes)),
+        k.storeAt(
+          out,
+          'f32',
+          add(to, column),
+          loadFloat(k, dtype, table, mul(add(from, column), FLOAT_BYTES[dtype]), lanes),
+        ),
       );
     });
     return k.finish();
@@ -96,8 +109,12 @@ export const dequantizeKernel: KernelTemplate = {
         k.loop(0, blocks, 1, (block) => {
           const at = k.let(add(base, mul(block, panelBlockBytes(format))));
           k.loop(0, format.blockSize / SUB_BLOCK, 1, (subBlock) => {
-            const to = k.let(mul(add(add(mul(row, columns), mul(block, format.blockSize)), mul(subBlock, SUB_BLOCK)), 4));
-            subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) => k.store(out, 'f32', add(to, 16 * group), value));
+            const to = k.let(
+              mul(add(add(mul(row, columns), mul(block, format.blockSize)), mul(subBlock, SUB_BLOCK)), 4),
+            );
+            subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) =>
+              k.store(out, 'f32', add(to, 16 * group), value),
+            );
           });
         });
       });

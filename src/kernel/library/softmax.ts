@@ -10,7 +10,11 @@ export const softmaxKernel: KernelTemplate = {
   op: 'softmax',
   name: 'softmax',
   supports: ({ inputs: [x], output, attrs, epilogue }) =>
-    x!.dtype === 'f32' && output.dtype === 'f32' && attrs['axis'] === output.shape.length - 1 && output.shape.at(-1)! > 0 && !epilogue,
+    x!.dtype === 'f32' &&
+    output.dtype === 'f32' &&
+    attrs.axis === output.shape.length - 1 &&
+    output.shape.at(-1)! > 0 &&
+    !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('softmax', request, schedule), request.machine.lanes);

@@ -7,7 +7,12 @@ import type { KernelBuilder } from '../language.ts';
  * at one or at the extent. The body is staged once for whole tiles and once for the ragged tile, if there is one.
  */
 export function forTiles(
-  k: KernelBuilder, first: Expr, last: Expr, size: number, extent: number, body: (start: Expr, count: number) => void,
+  k: KernelBuilder,
+  first: Expr,
+  last: Expr,
+  size: number,
+  extent: number,
+  body: (start: Expr, count: number) => void,
 ): void {
   const rest = extent % size;
   const whole = rest === 0 ? last : k.let(min(last, i32(extent - rest)));

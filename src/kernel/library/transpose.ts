@@ -11,7 +11,9 @@ export function transpose4(k: KernelBuilder, rows: readonly [Expr, Expr, Expr, E
   const [low01, high01] = [shuffle(k, a, b, 0, 4, 1, 5), shuffle(k, a, b, 2, 6, 3, 7)];
   const [low23, high23] = [shuffle(k, c, d, 0, 4, 1, 5), shuffle(k, c, d, 2, 6, 3, 7)];
   return [
-    shuffle(k, low01, low23, 0, 1, 4, 5), shuffle(k, low01, low23, 2, 3, 6, 7),
-    shuffle(k, high01, high23, 0, 1, 4, 5), shuffle(k, high01, high23, 2, 3, 6, 7),
+    shuffle(k, low01, low23, 0, 1, 4, 5),
+    shuffle(k, low01, low23, 2, 3, 6, 7),
+    shuffle(k, high01, high23, 0, 1, 4, 5),
+    shuffle(k, high01, high23, 2, 3, 6, 7),
   ];
 }
