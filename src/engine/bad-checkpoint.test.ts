@@ -29,17 +29,37 @@ test('a whole checkpoint loads and answers', async () => {
 });
 
 const broken: readonly [name: string, faults: Faults, code: string, message: RegExp][] = [
-  ['an unknown architecture', { config: { architectures: ['MambaForCausalLM'] } }, 'UNSUPPORTED_ARCHITECTURE', /LlamaForCausalLM/],
+  [
+    'an unknown architecture',
+    { config: { architectures: ['MambaForCausalLM'] } },
+    'UNSUPPORTED_ARCHITECTURE',
+    /LlamaForCausalLM/,
+  ],
   ['no architecture', { config: { architectures: null } }, 'UNSUPPORTED_ARCHITECTURE', /LlamaForCausalLM/],
   ['an unknown activation', { config: { hidden_act: 'relu' } }, 'UNSUPPORTED_FEATURE', /silu/],
-  ['unknown rope scaling', { config: { rope_scaling: { rope_type: 'magic', factor: 2 } } }, 'UNSUPPORTED_FEATURE', /llama3/],
+  [
+    'unknown rope scaling',
+    { config: { rope_scaling: { rope_type: 'magic', factor: 2 } } },
+    'UNSUPPORTED_FEATURE',
+    /llama3/,
+  ],
   ['a size that is no number', { config: { hidden_size: 'wide' } }, 'BAD_FILE', /hidden_size/],
   ['heads that do not divide', { config: { num_attention_heads: 3 } }, 'BAD_FILE', /head/],
   ['absurd layers', { config: { num_hidden_layers: 2 ** 52 } }, 'BAD_FILE', /num_hidden_layers/],
-  ['a missing tensor', { tensors: (list) => list.filter(({ name }) => !name.includes('layers.1.mlp.up')) }, 'MISSING_TENSOR', /layers\.1\.mlp\.up_proj/],
+  [
+    'a missing tensor',
+    { tensors: (list) => list.filter(({ name }) => !name.includes('layers.1.mlp.up')) },
+    'MISSING_TENSOR',
+    /layers\.1\.mlp\.up_proj/,
+  ],
   ['shapes of another model', { config: { intermediate_size: 128 } }, 'BAD_WEIGHTS', /\[96, 64\].*\[128, 64\]/],
   ['a vocabulary smaller than the tokenizer', { config: { vocab_size: 4000 } }, 'BAD_TOKENIZER', /40\d\d/],
-  ['integer weights', changed('model.norm.weight', (t) => ({ ...t, element: 'i32' })), 'UNSUPPORTED_DTYPE', /model\.norm/],
+  [
+    'integer weights',
+    changed('model.norm.weight', (t) => ({ ...t, element: 'i32' })),
+    'UNSUPPORTED_DTYPE',
+    /model\.norm/,
+  ],
 ];
 
 test.each(broken)('%s is refused', async (_, faults, code, message) => {
@@ -48,7 +68,9 @@ test.each(broken)('%s is refused', async (_, faults, code, message) => {
 });
 
 test('NaN in the weights is an error, not a text', async () => {
-  const folder = await write(changed('model.norm.weight', (t) => ({ ...t, data: (t.data as Uint8Array).slice().fill(0xff, 0, 4) })));
+  const folder = await write(
+    changed('model.norm.weight', (t) => ({ ...t, data: (t.data as Uint8Array).slice().fill(0xff, 0, 4) })),
+  );
   await using model = await open(folder);
   await expect(model.generate('a', { maxTokens: 1 }).result).rejects.toMatchObject({ code: 'BAD_WEIGHTS' });
 });
@@ -59,7 +81,10 @@ test('missing and malformed files are named', async () => {
   writeFileSync(join(folder, 'tokenizer.json'), '{"model": {}}');
   await expect(open(folder)).rejects.toMatchObject({ code: 'BAD_TOKENIZER' });
   rmSync(join(folder, 'tokenizer.json'));
-  await expect(open(folder)).rejects.toMatchObject({ code: 'MISSING_FILE', message: expect.stringContaining('tokenizer.json') });
+  await expect(open(folder)).rejects.toMatchObject({
+    code: 'MISSING_FILE',
+    message: expect.stringContaining('tokenizer.json'),
+  });
   writeFileSync(join(folder, 'config.json'), '{"hidden_size":');
   await expect(open(folder)).rejects.toMatchObject({ code: 'BAD_FILE' });
   rmSync(join(folder, 'model.safetensors'));
@@ -69,7 +94,11 @@ test('missing and malformed files are named', async () => {
 test('a load can be aborted', async () => {
   const folder = await write();
   const controller = new AbortController();
-  const loading = load(folder, { device: 'interpreter', signal: controller.signal, onProgress: () => controller.abort('changed my mind') });
+  const loading = load(folder, {
+    device: 'interpreter',
+    signal: controller.signal,
+    onProgress: () => controller.abort('changed my mind'),
+  });
   await expect(loading).rejects.toMatchObject({ code: 'ABORTED' });
 });
 

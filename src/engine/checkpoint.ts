@@ -3,11 +3,26 @@
  * safetensors file in one, or a GGUF file.
  */
 import { platform } from '#platform';
-import { type GenerationDefaults, generationDefaults, ggufTensorName, llamaConfigOfGguf, openGguf, openSafetensors, parseJson, type TensorFile } from '../format/index.ts';
+import {
+  type GenerationDefaults,
+  generationDefaults,
+  ggufTensorName,
+  llamaConfigOfGguf,
+  openGguf,
+  openSafetensors,
+  parseJson,
+  type TensorFile,
+} from '../format/index.ts';
 import { BitloomError } from '../ir/error.ts';
 import type { ConfigRecord } from '../model/index.ts';
 import {
-  chatTemplate, chatTemplateOfConfig, chatTemplateOfGguf, type RenderChat, type Tokenizer, tokenizerFromGguf, tokenizerFromJson,
+  chatTemplate,
+  chatTemplateOfConfig,
+  chatTemplateOfGguf,
+  type RenderChat,
+  type Tokenizer,
+  tokenizerFromGguf,
+  tokenizerFromJson,
 } from '../text/index.ts';
 
 export interface Checkpoint {
@@ -39,10 +54,18 @@ async function openFolder(folder: string, weightsPath: string, signal?: AbortSig
   const has = (name: string): Promise<boolean> => platform.exists(platform.joinPath(folder, name));
   const optional = async (name: string) => ((await has(name)) ? readJson(folder, name) : {});
   const config = await readJson(folder, 'config.json');
-  const [tokenizerConfig, generationConfig] = [await optional('tokenizer_config.json'), await optional('generation_config.json')];
-  const tokenizer = tokenizerFromJson(await readJson(folder, 'tokenizer.json'), tokenizerConfig, { ...config, ...generationConfig });
+  const [tokenizerConfig, generationConfig] = [
+    await optional('tokenizer_config.json'),
+    await optional('generation_config.json'),
+  ];
+  const tokenizer = tokenizerFromJson(await readJson(folder, 'tokenizer.json'), tokenizerConfig, {
+    ...config,
+    ...generationConfig,
+  });
   const templatePath = platform.joinPath(folder, 'chat_template.jinja');
-  const source = (await has('chat_template.jinja')) ? await platform.readText(templatePath) : chatTemplateOfConfig(tokenizerConfig);
+  const source = (await has('chat_template.jinja'))
+    ? await platform.readText(templatePath)
+    : chatTemplateOfConfig(tokenizerConfig);
   const file = await platform.openFile(weightsPath, signal);
   return {
     path: weightsPath,
@@ -83,10 +106,18 @@ export async function openCheckpoint(source: string, signal?: AbortSignal): Prom
   if (source.endsWith('.safetensors')) return openFolder(parentFolder(source), source, signal);
   const names = (await platform.listFolder(source)) ?? (await namesAtAddress(source));
   const weights = (names ?? []).filter((name) => name.endsWith('.safetensors') || name.endsWith('.gguf'));
-  const chosen = weights.find((name) => name === 'model.safetensors') ?? (weights.length === 1 ? weights[0]! : undefined);
+  const chosen =
+    weights.find((name) => name === 'model.safetensors') ?? (weights.length === 1 ? weights[0]! : undefined);
   if (chosen === undefined) {
-    const found = names === undefined ? 'no such folder or file' : weights.length > 1 ? `several weights files: ${weights.join(', ')}` : 'no .safetensors or .gguf file in it';
-    throw new BitloomError('MISSING_FILE', `${source}: ${found}; name a model folder, a .safetensors or a .gguf file`, { source });
+    const found =
+      names === undefined
+        ? 'no such folder or file'
+        : weights.length > 1
+          ? `several weights files: ${weights.join(', ')}`
+          : 'no .safetensors or .gguf file in it';
+    throw new BitloomError('MISSING_FILE', `${source}: ${found}; name a model folder, a .safetensors or a .gguf file`, {
+      source,
+    });
   }
   const path = platform.joinPath(source, chosen);
   return chosen.endsWith('.gguf') ? openGgufFile(path, signal) : openFolder(source, path, signal);

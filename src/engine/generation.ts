@@ -45,11 +45,17 @@ export interface GenerationContext {
 const perSecond = (count: number, ms: number): number => (ms > 0 ? (1000 * count) / ms : 0);
 
 /** Prefills the prompt, then draws token after token. Throws EMPTY_PROMPT, CONTEXT_OVERFLOW, BAD_WEIGHTS, ABORTED. */
-export async function* generateTokens(context: GenerationContext, prompt: readonly number[], options: GenerateOptions): AsyncGenerator<GenerationChunk, GenerationResult> {
+export async function* generateTokens(
+  context: GenerationContext,
+  prompt: readonly number[],
+  options: GenerateOptions,
+): AsyncGenerator<GenerationChunk, GenerationResult> {
   const { sequence, tokenizer } = context;
   const { signal, maxTokens = Number.POSITIVE_INFINITY } = options;
-  if (!(maxTokens >= 1)) throw new BitloomError('INVALID_ARGUMENT', `maxTokens must be at least 1, not ${maxTokens}`, { maxTokens });
-  if (prompt.length === 0) throw new BitloomError('EMPTY_PROMPT', 'the prompt is empty: there is nothing to continue; give a text');
+  if (!(maxTokens >= 1))
+    throw new BitloomError('INVALID_ARGUMENT', `maxTokens must be at least 1, not ${maxTokens}`, { maxTokens });
+  if (prompt.length === 0)
+    throw new BitloomError('EMPTY_PROMPT', 'the prompt is empty: there is nothing to continue; give a text');
   const sampler = createSampler(options);
   const detokenizer = tokenizer.detokenizer({ continues: true });
   const stops = new StopMatcher(options.stop ?? []);
@@ -116,7 +122,11 @@ export class Generation implements AsyncIterable<GenerationChunk> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<GenerationChunk, void> {
-    if (this.#isTaken) throw new BitloomError('INVALID_ARGUMENT', 'a generation can be iterated once; call generate() again for another reply');
+    if (this.#isTaken)
+      throw new BitloomError(
+        'INVALID_ARGUMENT',
+        'a generation can be iterated once; call generate() again for another reply',
+      );
     this.#isTaken = true;
     try {
       let step = await this.#tokens.next();

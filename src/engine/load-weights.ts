@@ -2,10 +2,11 @@
  * Weights from a checkpoint to a device, each read once and straight to where it stays. Packed
  * matrices are laid in panels of rows on the way, which is what the kernels read.
  */
+
+import { readTensor, type TensorEntry, type TensorFile, tensorEntry } from '../format/index.ts';
 import { dtypeName, type ElementType, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { byteLength, sameShape, type TensorType } from '../ir/shape.ts';
-import { readTensor, type TensorEntry, type TensorFile, tensorEntry } from '../format/index.ts';
 import type { TensorSpec } from '../model/index.ts';
 import { isNumberFormat, panel } from '../quant/index.ts';
 import type { DeviceBuffer } from '../target/target.ts';
@@ -33,11 +34,19 @@ const placed = (element: ElementType): ElementType => (isNumberFormat(element) ?
 function findEntry(file: TensorFile, spec: TensorSpec, fileName: (name: string) => string): TensorEntry {
   const entry = tensorEntry(file, fileName(spec.name));
   if (!sameShape(entry.shape, spec.shape)) {
-    throw new BitloomError('BAD_WEIGHTS', `${file.source.name}: tensor "${entry.name}" has shape [${entry.shape.join(', ')}], the architecture needs [${spec.shape.join(', ')}]`, { name: entry.name, shape: entry.shape, expected: spec.shape });
+    throw new BitloomError(
+      'BAD_WEIGHTS',
+      `${file.source.name}: tensor "${entry.name}" has shape [${entry.shape.join(', ')}], the architecture needs [${spec.shape.join(', ')}]`,
+      { name: entry.name, shape: entry.shape, expected: spec.shape },
+    );
   }
   const isFloat = ['f32', 'f16', 'bf16'].includes(dtypeName(entry.element));
   if (!isFloat && !(isNumberFormat(entry.element) && spec.shape.length === 2)) {
-    throw new BitloomError('UNSUPPORTED_DTYPE', `${file.source.name}: tensor "${entry.name}" is ${dtypeName(entry.element)}; weights are f32, f16, bf16 or, for matrices, a packed format`, { name: entry.name });
+    throw new BitloomError(
+      'UNSUPPORTED_DTYPE',
+      `${file.source.name}: tensor "${entry.name}" is ${dtypeName(entry.element)}; weights are f32, f16, bf16 or, for matrices, a packed format`,
+      { name: entry.name },
+    );
   }
   return entry;
 }
@@ -58,7 +67,9 @@ class PanelLoader {
 
   #program(type: TensorType): Promise<DeviceProgram> {
     const key = `${dtypeName(type.dtype)}[${type.shape}]`;
-    const program = this.#programs.get(key) ?? this.#device.compile(trace((x) => nn.toPanels(x, PANEL_ROWS), [type]).graph, { name: 'panels' });
+    const program =
+      this.#programs.get(key) ??
+      this.#device.compile(trace((x) => nn.toPanels(x, PANEL_ROWS), [type]).graph, { name: 'panels' });
     this.#programs.set(key, program);
     return program;
   }
@@ -80,11 +91,18 @@ class PanelLoader {
  * Throws MISSING_TENSOR, BAD_WEIGHTS, UNSUPPORTED_DTYPE, OUT_OF_MEMORY, BAD_FILE, ABORTED.
  */
 export async function loadWeights(
-  device: Device, file: TensorFile, specs: readonly TensorSpec[], fileName: (name: string) => string, options: WeightOptions = {},
+  device: Device,
+  file: TensorFile,
+  specs: readonly TensorSpec[],
+  fileName: (name: string) => string,
+  options: WeightOptions = {},
 ): Promise<ReadonlyMap<string, Tensor>> {
   const found = specs.map((spec) => ({ spec, entry: findEntry(file, spec, fileName) }));
   const totalBytes = found.reduce((sum, { entry }) => sum + entry.byteLength, 0);
-  const stagingBytes = found.reduce((most, { entry }) => (isPacked(entry.element) ? Math.max(most, entry.byteLength) : most), 0);
+  const stagingBytes = found.reduce(
+    (most, { entry }) => (isPacked(entry.element) ? Math.max(most, entry.byteLength) : most),
+    0,
+  );
   const panels = new PanelLoader(device, stagingBytes);
   const weights = new Map<string, Tensor>();
   let loadedBytes = 0;

@@ -1,45 +1,12 @@
-/** The embedded model against its goldens, on every device. */
-import { readFileSync } from 'node:fs';
+/** Requests to the embedded model, and a few of its goldens on every device. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeGoldens, goldens, greedy } from './goldens.fixture.ts';
 import { load, type Model } from './index.ts';
 
-interface Golden {
-  readonly prompt: string;
-  readonly ids: number[];
-  readonly top10_ids: number[];
-  readonly top10_logits: number[];
-  readonly greedy_ids: number[];
-}
-const goldens = (JSON.parse(readFileSync(new URL('../../assets/tiny/goldens.json', import.meta.url), 'utf8')) as { goldens: Golden[] }).goldens;
-
-const greedy = { temperature: 0, ignoreEos: true };
-
-describe.each([
-  { name: 'wasm, 1 thread', options: { device: 'wasm', threads: 1 }, prompts: 8, tokens: 64 },
-  { name: 'wasm, 2 threads', options: { device: 'wasm', threads: 2 }, prompts: 8, tokens: 64 },
-  { name: 'interpreter', options: { device: 'interpreter' }, prompts: 1, tokens: 6 },
-] as const)('the embedded model on $name', ({ options, prompts, tokens }) => {
-  let model: Model;
-  beforeAll(async () => {
-    model = await load(undefined, { ...options, kvCacheType: 'f32' });
-  }, 30_000);
-  afterAll(() => model.dispose());
-
-  test('greedy tokens equal the goldens', async () => {
-    for (const golden of goldens.slice(0, prompts)) {
-      const result = await model.generate(golden.prompt, { ...greedy, maxTokens: tokens }).result;
-      expect(result.tokens, golden.prompt).toEqual(golden.greedy_ids.slice(0, tokens));
-      expect(result.promptTokens).toBe(golden.ids.length);
-      expect(result.finishReason).toBe('length');
-    }
-  }, 60_000);
-
-  test('logits equal the goldens within 2e-3', async () => {
-    const golden = goldens[0]!;
-    const logits = await model.logits(golden.ids);
-    golden.top10_ids.forEach((id, i) => expect(Math.abs(logits[id]! - golden.top10_logits[i]!)).toBeLessThan(2e-3));
-  }, 30_000);
-});
+// All prompts, all tokens, all devices: goldens.long.test.ts.
+describeGoldens({ device: 'wasm', threads: 1 }, 2, 48);
+describeGoldens({ device: 'wasm', threads: 2 }, 2, 48);
+describeGoldens({ device: 'interpreter' }, 1, 4);
 
 describe('requests', () => {
   let model: Model;
@@ -61,7 +28,9 @@ describe('requests', () => {
 
   test('requests at once wait for each other', async () => {
     const alone = await model.generate(goldens[0]!.prompt, { ...greedy, maxTokens: 8 }).result;
-    const both = await Promise.all([0, 1].map((i) => model.generate(goldens[i]!.prompt, { ...greedy, maxTokens: 8 }).result));
+    const both = await Promise.all(
+      [0, 1].map((i) => model.generate(goldens[i]!.prompt, { ...greedy, maxTokens: 8 }).result),
+    );
     expect(both[0]!.tokens).toEqual(alone.tokens);
     expect(both[1]!.tokens).toEqual(goldens[1]!.greedy_ids.slice(0, 8));
   });
@@ -91,7 +60,10 @@ describe('requests', () => {
   test('prompts that cannot be are refused by name', async () => {
     await expect(model.generate('').result).rejects.toMatchObject({ code: 'EMPTY_PROMPT' });
     await expect(model.generate([]).result).rejects.toMatchObject({ code: 'EMPTY_PROMPT' });
-    await expect(model.generate('word '.repeat(3000)).result).rejects.toMatchObject({ code: 'CONTEXT_OVERFLOW', details: { contextLength: 512 } });
+    await expect(model.generate('word '.repeat(3000)).result).rejects.toMatchObject({
+      code: 'CONTEXT_OVERFLOW',
+      details: { contextLength: 512 },
+    });
     await expect(model.generate('\ud800').result).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     await expect(model.generate('a', { maxTokens: 0 }).result).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });

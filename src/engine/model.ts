@@ -1,10 +1,10 @@
 /** A loaded language model: the public face of the engine. */
 import { platform } from '#platform';
-import { BitloomError } from '../ir/error.ts';
 import { dtypeName } from '../ir/dtype.ts';
+import { BitloomError } from '../ir/error.ts';
 import { type CausalModel, createModel } from '../model/index.ts';
-import { type ChatMessage, type RenderChat, requireVocabularyFit, type Tokenizer } from '../text/index.ts';
 import { createDevice, type Device, type Tensor } from '../tensor/index.ts';
+import { type ChatMessage, type RenderChat, requireVocabularyFit, type Tokenizer } from '../text/index.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { type GenerateOptions, Generation, type GenerationResult, generateTokens } from './generation.ts';
 import type { KvCacheType } from './kv-cache.ts';
@@ -75,9 +75,14 @@ export class Model {
 
   /** The prompt's token ids: through the chat template, or as it stands with `raw`. Throws EMPTY_PROMPT, BAD_TEMPLATE. */
   tokenize(prompt: string | readonly ChatMessage[], { raw = false }: { raw?: boolean | undefined } = {}): number[] {
-    if (prompt.length === 0) throw new BitloomError('EMPTY_PROMPT', 'the prompt is empty: there is nothing to continue; give a text');
+    if (prompt.length === 0)
+      throw new BitloomError('EMPTY_PROMPT', 'the prompt is empty: there is nothing to continue; give a text');
     if (raw || this.#render === null) {
-      if (typeof prompt !== 'string') throw new BitloomError('INVALID_ARGUMENT', 'messages need a chat template, which this model lacks or `raw` turns off; give a text');
+      if (typeof prompt !== 'string')
+        throw new BitloomError(
+          'INVALID_ARGUMENT',
+          'messages need a chat template, which this model lacks or `raw` turns off; give a text',
+        );
       return this.tokenizer.encode(prompt, { addEos: false });
     }
     const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
@@ -96,14 +101,21 @@ export class Model {
     return new Generation(this.#inTurn(prompt, options));
   }
 
-  async *#inTurn(prompt: string | readonly ChatMessage[], options: GenerateOptions): AsyncGenerator<{ tokenId: number; text: string }, GenerationResult> {
+  async *#inTurn(
+    prompt: string | readonly ChatMessage[],
+    options: GenerateOptions,
+  ): AsyncGenerator<{ tokenId: number; text: string }, GenerationResult> {
     const { sequence, loadMs, checkpoint } = this.#parts;
     const release = await this.#lock();
     try {
       const ids = this.tokenize(prompt, { raw: options.raw });
       const { temperature, topK, topP, minP, repetitionPenalty } = checkpoint.generationDefaults;
       const sampling = { temperature, topK, topP, minP, repetitionPenalty };
-      return yield* generateTokens({ sequence, tokenizer: this.tokenizer, loadMs }, ids, withDefaults(options, sampling));
+      return yield* generateTokens(
+        { sequence, tokenizer: this.tokenizer, loadMs },
+        ids,
+        withDefaults(options, sampling),
+      );
     } finally {
       release();
     }
@@ -173,7 +185,7 @@ function describe({ checkpoint, architecture, device, weights, sequence, loadMs 
   for (const name of matrices) counts.set(name, (counts.get(name) ?? 0) + 1);
   return {
     source: checkpoint.path,
-    architecture: String((checkpoint.config['architectures'] as unknown[])[0]),
+    architecture: String((checkpoint.config.architectures as unknown[])[0]),
     parameterCount: [...weights.values()].reduce((sum, tensor) => sum + tensor.size, 0),
     weightBytes: [...weights.values()].reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
     cacheBytes: sequence.cache.sizeBytes,
@@ -191,7 +203,11 @@ function describe({ checkpoint, architecture, device, weights, sequence, loadMs 
 function chooseContext(architecture: CausalModel, wanted: number | undefined): number {
   if (wanted === undefined) return Math.min(architecture.contextLength, DEFAULT_CONTEXT_LIMIT);
   if (!Number.isInteger(wanted) || wanted < 1 || wanted > architecture.contextLength) {
-    throw new BitloomError('INVALID_ARGUMENT', `contextLength must be from 1 to the model's ${architecture.contextLength}, not ${wanted}`, { contextLength: wanted });
+    throw new BitloomError(
+      'INVALID_ARGUMENT',
+      `contextLength must be from 1 to the model's ${architecture.contextLength}, not ${wanted}`,
+      { contextLength: wanted },
+    );
   }
   return wanted;
 }
@@ -215,8 +231,14 @@ export async function load(source: string = platform.assetPath('tiny'), options:
     const architecture = createModel(checkpoint.config);
     requireVocabularyFit(checkpoint.tokenizer, architecture.vocabSize);
     const contextLength = chooseContext(architecture, options.contextLength);
-    device = await createDevice(options.device ?? 'auto', { ...(threads === undefined ? {} : { threads }), ...(onWarning === undefined ? {} : { onWarning }) });
-    const weights = await loadWeights(device, checkpoint.weights, architecture.tensors, checkpoint.fileName, { signal, onProgress });
+    device = await createDevice(options.device ?? 'auto', {
+      ...(threads === undefined ? {} : { threads }),
+      ...(onWarning === undefined ? {} : { onWarning }),
+    });
+    const weights = await loadWeights(device, checkpoint.weights, architecture.tensors, checkpoint.fileName, {
+      signal,
+      onProgress,
+    });
     const byName = (name: string): Tensor => weights.get(name)!;
     const sequence = new Sequence(device, architecture, byName, contextLength, options.kvCacheType ?? 'f16');
     await sequence.program(1);

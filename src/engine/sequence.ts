@@ -11,7 +11,8 @@ export const PREFILL_CHUNK = STEP_SIZES[STEP_SIZES.length - 1]!;
 
 /** Rejects with the signal's reason as cause once it fired. Throws ABORTED. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new BitloomError('ABORTED', 'the call was aborted by its signal', {}, { cause: signal.reason });
+  if (signal?.aborted)
+    throw new BitloomError('ABORTED', 'the call was aborted by its signal', {}, { cause: signal.reason });
 }
 
 export class Sequence {
@@ -44,7 +45,9 @@ export class Sequence {
   program(count: number, result: StepResult = 'logits'): Promise<StepProgram> {
     const seqLen = STEP_SIZES.find((size) => size >= count) ?? PREFILL_CHUNK;
     const key = `${result}${seqLen}`;
-    const program = this.#programs.get(key) ?? StepProgram.compile(this.#device, this.#model, this.#weights, this.cache, seqLen, result);
+    const program =
+      this.#programs.get(key) ??
+      StepProgram.compile(this.#device, this.#model, this.#weights, this.cache, seqLen, result);
     this.#programs.set(key, program);
     return program;
   }
@@ -57,7 +60,7 @@ export class Sequence {
       throwIfAborted(signal);
       const chunk = tokens.slice(done, done + PREFILL_CHUNK);
       const program = await this.program(chunk.length);
-      logits = await program.run(chunk, this.#length, [chunk.length - 1]) as Float32Array<ArrayBuffer>;
+      logits = (await program.run(chunk, this.#length, [chunk.length - 1])) as Float32Array<ArrayBuffer>;
       this.#length += chunk.length;
     }
     return logits;

@@ -2,17 +2,31 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ggufPieces, llamaToGguf, memorySource, openSafetensors, type TensorSource, safetensorsPieces } from '../format/index.ts';
+import {
+  ggufPieces,
+  llamaToGguf,
+  memorySource,
+  openSafetensors,
+  safetensorsPieces,
+  type TensorSource,
+} from '../format/index.ts';
 import { hostTensor } from '../ir/host-tensor.ts';
 import { createModel } from '../model/index.ts';
 import { chatTemplateOfConfig, tokenizerToGguf } from '../text/index.ts';
 
 const TINY = new URL('../../assets/tiny/', import.meta.url).pathname;
-const json = (name: string): Record<string, unknown> => JSON.parse(readFileSync(join(TINY, name), 'utf8')) as Record<string, unknown>;
+const json = (name: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(join(TINY, name), 'utf8')) as Record<string, unknown>;
 
 export const smallConfig = {
-  ...json('config.json'), hidden_size: 64, intermediate_size: 96, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2,
-  head_dim: 16, max_position_embeddings: 96,
+  ...json('config.json'),
+  hidden_size: 64,
+  intermediate_size: 96,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 16,
+  max_position_embeddings: 96,
 };
 
 /** Pseudo-random weights between -0.2 and 0.2, the same for the same name. */
@@ -60,7 +74,8 @@ function temporaryFolder(): TemporaryModel {
 /** A Hugging Face folder with a small model. */
 export async function writeSmallModel(faults: Faults = {}): Promise<TemporaryModel> {
   const model = temporaryFolder();
-  for (const name of ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) cpSync(join(TINY, name), join(model.folder, name));
+  for (const name of ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json'])
+    cpSync(join(TINY, name), join(model.folder, name));
   const bytes = await safetensorsBytes(faults.tensors);
   writeFileSync(join(model.folder, 'config.json'), JSON.stringify({ ...smallConfig, ...faults.config }));
   writeFileSync(join(model.folder, 'model.safetensors'), bytes);
@@ -72,7 +87,10 @@ export async function writeSmallGguf(format: string): Promise<TemporaryModel> {
   const model = temporaryFolder();
   const file = await openSafetensors(memorySource(await safetensorsBytes()));
   const metadata = tokenizerToGguf({
-    tokenizerJson: json('tokenizer.json'), tokenizerConfig: json('tokenizer_config.json'), generationConfig: json('generation_config.json'), modelVocabSize: 4096,
+    tokenizerJson: json('tokenizer.json'),
+    tokenizerConfig: json('tokenizer_config.json'),
+    generationConfig: json('generation_config.json'),
+    modelVocabSize: 4096,
     chatTemplate: chatTemplateOfConfig(json('tokenizer_config.json')),
   });
   const content = llamaToGguf(file, smallConfig, { format, name: 'small', metadata });

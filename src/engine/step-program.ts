@@ -30,12 +30,22 @@ export class StepProgram {
   readonly #inputs: DeviceBuffer[];
   readonly #outputs: DeviceBuffer[];
 
-  private constructor(device: Device, program: DeviceProgram, seqLen: number, cache: KvCache, weights: readonly DeviceBuffer[]) {
+  private constructor(
+    device: Device,
+    program: DeviceProgram,
+    seqLen: number,
+    cache: KvCache,
+    weights: readonly DeviceBuffer[],
+  ) {
     this.seqLen = seqLen;
     this.#device = device;
     this.#program = program;
     const allocate = (type: TensorType) => device.allocate(byteLength(type));
-    const [tokens, start, pick] = program.inputs.slice(0, 3).map(allocate) as [DeviceBuffer, DeviceBuffer, DeviceBuffer];
+    const [tokens, start, pick] = program.inputs.slice(0, 3).map(allocate) as [
+      DeviceBuffer,
+      DeviceBuffer,
+      DeviceBuffer,
+    ];
     this.#controls = { tokens, start, pick };
     this.#result = allocate(program.outputs[0]!);
     this.#inputs = [tokens, start, pick, ...cache.buffers, ...weights];
@@ -43,7 +53,14 @@ export class StepProgram {
   }
 
   /** Traces and compiles a step of `seqLen` tokens. Throws UNSUPPORTED_OP, OUT_OF_MEMORY. */
-  static async compile(device: Device, model: CausalModel, weights: Weights, cache: KvCache, seqLen: number, result: StepResult): Promise<StepProgram> {
+  static async compile(
+    device: Device,
+    model: CausalModel,
+    weights: Weights,
+    cache: KvCache,
+    seqLen: number,
+    result: StepResult,
+  ): Promise<StepProgram> {
     const pickType = i32([result === 'logits' ? 1 : seqLen]);
     const step = (tokens: Tensor, start: Tensor, pick: Tensor, ...flat: Tensor[]): Tensor[] => {
       const caches: LayerCache[] = model.caches.map((_, i) => ({ keys: flat[2 * i]!, values: flat[2 * i + 1]! }));
@@ -57,7 +74,13 @@ export class StepProgram {
     const traced = trace(step, [i32([seqLen]), i32([1]), pickType, ...cache.types]);
     const donate: Donation[] = cache.types.map((_, i) => ({ input: 3 + i, output: 1 + i }));
     const program = await device.compile(traced.graph, { donate, name: `${result}${seqLen}` });
-    return new StepProgram(device, program, seqLen, cache, traced.sources.map((source) => source.on(device)));
+    return new StepProgram(
+      device,
+      program,
+      seqLen,
+      cache,
+      traced.sources.map((source) => source.on(device)),
+    );
   }
 
   #set(buffer: DeviceBuffer, values: ArrayLike<number>): void {

@@ -4,7 +4,10 @@ import { BitloomError } from '../ir/error.ts';
 export type ConfigRecord = Readonly<Record<string, unknown>>;
 
 const wrong = (key: string, wanted: string, value: unknown): BitloomError =>
-  new BitloomError('BAD_FILE', `config: '${key}' must be ${wanted}, not ${JSON.stringify(value) ?? 'absent'}`, { key, value });
+  new BitloomError('BAD_FILE', `config: '${key}' must be ${wanted}, not ${JSON.stringify(value) ?? 'absent'}`, {
+    key,
+    value,
+  });
 
 /** A whole number from 1 to `most`; `fallback` where the key is absent or null. */
 export function sizeField(config: ConfigRecord, key: string, fallback?: number, most = 2 ** 31): number {
@@ -29,10 +32,19 @@ export function booleanField(config: ConfigRecord, key: string, fallback: boolea
 }
 
 /** One of the listed texts. Throws UNSUPPORTED_FEATURE naming them, since others exist. */
-export function choiceField<T extends string>(config: ConfigRecord, key: string, choices: readonly T[], fallback: T): T {
+export function choiceField<T extends string>(
+  config: ConfigRecord,
+  key: string,
+  choices: readonly T[],
+  fallback: T,
+): T {
   const value = config[key] ?? fallback;
   if (!choices.includes(value as T)) {
-    throw new BitloomError('UNSUPPORTED_FEATURE', `config: '${key}' is ${JSON.stringify(value)}; supported: ${choices.join(', ')}`, { key, value });
+    throw new BitloomError(
+      'UNSUPPORTED_FEATURE',
+      `config: '${key}' is ${JSON.stringify(value)}; supported: ${choices.join(', ')}`,
+      { key, value },
+    );
   }
   return value as T;
 }

@@ -3,9 +3,17 @@
  * Sources: Touvron et al. 2023 (LLaMA), Ainslie et al. 2023 (GQA), Grattafiori et al. 2024 (Llama 3).
  */
 import { BitloomError } from '../ir/error.ts';
-import { ropeFrequencies, type RopeScaling, type RopeStyle } from '../ir/rope.ts';
+import { type RopeScaling, type RopeStyle, ropeFrequencies } from '../ir/rope.ts';
 import { nn, numpy as np, type Tensor } from '../tensor/index.ts';
-import { booleanField, choiceField, type ConfigRecord, numbersField, positiveField, recordField, sizeField } from './config-reader.ts';
+import {
+  booleanField,
+  type ConfigRecord,
+  choiceField,
+  numbersField,
+  positiveField,
+  recordField,
+  sizeField,
+} from './config-reader.ts';
 import type { CausalModel, LayerCache, ModelFamily, StepInput, TensorSpec } from './family.ts';
 
 interface LlamaConfig {
@@ -47,17 +55,27 @@ function ropeScalingOf(config: ConfigRecord): RopeScaling {
 function parseConfig(config: ConfigRecord): LlamaConfig {
   choiceField(config, 'hidden_act', ['silu'], 'silu');
   for (const key of ['attention_bias', 'mlp_bias']) {
-    if (booleanField(config, key, false)) throw new BitloomError('UNSUPPORTED_FEATURE', `config: '${key}' is true; Llama layers with biases are not supported`);
+    if (booleanField(config, key, false))
+      throw new BitloomError(
+        'UNSUPPORTED_FEATURE',
+        `config: '${key}' is true; Llama layers with biases are not supported`,
+      );
   }
   const dim = sizeField(config, 'hidden_size');
   const nHeads = sizeField(config, 'num_attention_heads');
   const nKvHeads = sizeField(config, 'num_key_value_heads', nHeads);
   const headDim = sizeField(config, 'head_dim', dim / nHeads);
   if (nHeads % nKvHeads !== 0 || headDim % 2 !== 0) {
-    throw new BitloomError('BAD_FILE', `config: ${nHeads} heads do not divide among ${nKvHeads} key/value heads, or head size ${headDim} is odd`);
+    throw new BitloomError(
+      'BAD_FILE',
+      `config: ${nHeads} heads do not divide among ${nKvHeads} key/value heads, or head size ${headDim} is odd`,
+    );
   }
   return {
-    dim, nHeads, nKvHeads, headDim,
+    dim,
+    nHeads,
+    nKvHeads,
+    headDim,
     nLayers: sizeField(config, 'num_hidden_layers', undefined, 4096),
     ffnDim: sizeField(config, 'intermediate_size'),
     vocabSize: sizeField(config, 'vocab_size'),
@@ -96,16 +114,30 @@ function tensorSpecs(c: LlamaConfig): TensorSpec[] {
 type Weights = (name: string) => Tensor;
 
 /** One attention block: x [seqLen, dim] -> [seqLen, dim], and the layer's cache with this step's rows. */
-function attentionBlock(c: LlamaConfig, w: Weights, x: Tensor, frequencies: readonly number[], step: StepInput, cache: LayerCache): { out: Tensor; cache: LayerCache } {
+function attentionBlock(
+  c: LlamaConfig,
+  w: Weights,
+  x: Tensor,
+  frequencies: readonly number[],
+  step: StepInput,
+  cache: LayerCache,
+): { out: Tensor; cache: LayerCache } {
   const seqLen = x.shape[0]!;
-  const heads = (name: string, n: number) => np.reshape(nn.linear(x, w(`self_attn.${name}_proj.weight`)), [seqLen, n, c.headDim]);
+  const heads = (name: string, n: number) =>
+    np.reshape(nn.linear(x, w(`self_attn.${name}_proj.weight`)), [seqLen, n, c.headDim]);
   const turn = (t: Tensor) => nn.rope(t, step.positions, c.ropeStyle, frequencies);
   const q = turn(heads('q', c.nHeads));
   const at = [0, np.reshape(step.start, []), 0];
   const append = (rows: Tensor, into: Tensor) => np.dynamicUpdateSlice(into, np.transpose(rows, [1, 0, 2]), at);
-  const next = { keys: append(turn(heads('k', c.nKvHeads)), cache.keys), values: append(heads('v', c.nKvHeads), cache.values) };
+  const next = {
+    keys: append(turn(heads('k', c.nKvHeads)), cache.keys),
+    values: append(heads('v', c.nKvHeads), cache.values),
+  };
   const mixed = nn.attention(q, next.keys, next.values, step.start);
-  return { out: nn.linear(np.reshape(mixed, [seqLen, c.nHeads * c.headDim]), w('self_attn.o_proj.weight')), cache: next };
+  return {
+    out: nn.linear(np.reshape(mixed, [seqLen, c.nHeads * c.headDim]), w('self_attn.o_proj.weight')),
+    cache: next,
+  };
 }
 
 /** hidden states [seqLen, dim] after the last norm, and the caches with this step's rows. */
@@ -115,7 +147,14 @@ function forward(c: LlamaConfig, w: Weights, step: StepInput): { hidden: Tensor;
   let x = nn.embedding(w('model.embed_tokens.weight'), step.tokens);
   for (let i = 0; i < c.nLayers; i++) {
     const of: Weights = (name) => w(`model.layers.${i}.${name}`);
-    const attended = attentionBlock(c, of, nn.rmsNorm(x, of('input_layernorm.weight'), c.rmsNormEps), frequencies, step, step.caches[i]!);
+    const attended = attentionBlock(
+      c,
+      of,
+      nn.rmsNorm(x, of('input_layernorm.weight'), c.rmsNormEps),
+      frequencies,
+      step,
+      step.caches[i]!,
+    );
     caches.push(attended.cache);
     x = np.add(x, attended.out);
     const normed = nn.rmsNorm(x, of('post_attention_layernorm.weight'), c.rmsNormEps);
@@ -136,7 +175,8 @@ export const llama: ModelFamily = {
       tensors: tensorSpecs(c),
       caches: Array.from({ length: c.nLayers }, () => ({ nKvHeads: c.nKvHeads, headDim: c.headDim })),
       forward: (weights, step) => forward(c, weights, step),
-      logits: (weights, hidden) => nn.linear(hidden, weights(c.isTied ? 'model.embed_tokens.weight' : 'lm_head.weight')),
+      logits: (weights, hidden) =>
+        nn.linear(hidden, weights(c.isTied ? 'model.embed_tokens.weight' : 'lm_head.weight')),
     };
   },
 };

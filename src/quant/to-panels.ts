@@ -20,7 +20,7 @@ export function blockParts(format: NumberFormat): { byteOffset: number; size: nu
 function decompose([x]: readonly Value[], attrs: Readonly<Record<string, unknown>>): Value {
   const format = asNumberFormat(x!.type.dtype, 'to_panels');
   const [rows, columns] = x!.type.shape as readonly [number, number];
-  const panelRows = attrs['panelRows'] as number;
+  const panelRows = attrs.panelRows as number;
   const panels = Math.ceil(rows / panelRows);
   const bytes = bitcast(x!, 'u8');
   const padded = pad(bytes, scalar('u8', 0), [0, 0], [panels * panelRows - rows, 0]);

@@ -19,5 +19,7 @@ export async function createDevice(name: DeviceName | 'auto', options: DeviceOpt
   }
   if (name === 'interpreter') return new InterpreterDevice();
   if (name === 'wasm' || name === 'auto') return WasmDevice.create(options);
-  throw new BitloomError('INVALID_ARGUMENT', `device '${String(name)}' is not one of auto, wasm, interpreter`, { device: name });
+  throw new BitloomError('INVALID_ARGUMENT', `device '${String(name)}' is not one of auto, wasm, interpreter`, {
+    device: name,
+  });
 }

@@ -2,15 +2,17 @@
  * From lazy tensors to memory: cuts the graph at values that are computed already, compiles what
  * is left (once per structure), runs it, and settles the tensors on their new memory.
  */
+
+import { input } from '../ir/build.ts';
 import { dtypeName } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
-import { input } from '../ir/build.ts';
 import { apply, type Graph, type Value } from '../ir/graph.ts';
 import { ops } from '../ir/ops.ts';
 import { byteLength } from '../ir/shape.ts';
 import { defaultDevice } from './default-device.ts';
 import type { Device, DeviceProgram } from './device.ts';
-import { Storage, storageOf, type Tensor } from './tensor.ts';
+import { Storage, storageOf } from './storage.ts';
+import type { Tensor } from './tensor.ts';
 
 /** A graph whose inputs are computed values, in the order of `sources`. */
 export interface CutGraph {
@@ -32,7 +34,12 @@ export function cutGraph(outputs: readonly Value[], parameters: readonly Value[]
 
   const addInput = (value: Value): void => {
     const { dtype, shape } = value.type;
-    const copy = input(inputs.length, parameters.includes(value) ? `argument${inputs.length}` : `data${inputs.length}`, dtype, shape);
+    const copy = input(
+      inputs.length,
+      parameters.includes(value) ? `argument${inputs.length}` : `data${inputs.length}`,
+      dtype,
+      shape,
+    );
     copies.set(value, { value: copy, number: copies.size });
     inputs.push(copy);
     key.push(`${dtypeName(dtype)}[${shape}]`);
@@ -42,30 +49,53 @@ export function cutGraph(outputs: readonly Value[], parameters: readonly Value[]
   const visit = (value: Value): void => {
     const storage = storageOf(value);
     if (storage !== undefined) {
-      if (storage.isDisposed) throw new BitloomError('DISPOSED', `a tensor of ${dtypeName(value.type.dtype)}[${value.type.shape.join(', ')}] was used after dispose()`);
+      if (storage.isDisposed)
+        throw new BitloomError(
+          'DISPOSED',
+          `a tensor of ${dtypeName(value.type.dtype)}[${value.type.shape.join(', ')}] was used after dispose()`,
+        );
       sources.push(storage);
       addInput(value);
       return;
     }
     if (value.op === ops.input) {
-      throw new BitloomError('INVALID_ARGUMENT', 'the data of a traced argument is not known while jit traces; return the tensor and read it outside');
+      throw new BitloomError(
+        'INVALID_ARGUMENT',
+        'the data of a traced argument is not known while jit traces; return the tensor and read it outside',
+      );
     }
     const operands = value.inputs.map((operand) => copies.get(operand)!);
-    copies.set(value, { value: apply(value.op, operands.map((o) => o.value), value.attrs), number: copies.size });
+    copies.set(value, {
+      value: apply(
+        value.op,
+        operands.map((o) => o.value),
+        value.attrs,
+      ),
+      number: copies.size,
+    });
     key.push(`${value.op.name}(${operands.map((o) => o.number)})${attributeKey(value)}`);
   };
   walkUncomputed(outputs, copies, visit);
 
   const numbers = outputs.map((value) => copies.get(value)!.number);
-  return { graph: { inputs, outputs: outputs.map((value) => copies.get(value)!.value) }, sources, key: `${key.join(';')}->${numbers}` };
+  return {
+    graph: { inputs, outputs: outputs.map((value) => copies.get(value)!.value) },
+    sources,
+    key: `${key.join(';')}->${numbers}`,
+  };
 }
 
 /** Visits every value behind `outputs` once, operands first, not looking behind computed values. */
-function walkUncomputed(outputs: readonly Value[], done: ReadonlyMap<Value, unknown>, visit: (value: Value) => void): void {
+function walkUncomputed(
+  outputs: readonly Value[],
+  done: ReadonlyMap<Value, unknown>,
+  visit: (value: Value) => void,
+): void {
   const stack = [...outputs].reverse();
   while (stack.length > 0) {
     const value = stack[stack.length - 1]!;
-    const waiting = done.has(value) || storageOf(value) !== undefined ? [] : value.inputs.filter((operand) => !done.has(operand));
+    const waiting =
+      done.has(value) || storageOf(value) !== undefined ? [] : value.inputs.filter((operand) => !done.has(operand));
     if (waiting.length > 0) {
       stack.push(...waiting.reverse());
       continue;
@@ -79,7 +109,8 @@ function walkUncomputed(outputs: readonly Value[], done: ReadonlyMap<Value, unkn
 function attributeKey({ attrs, id }: Value): string {
   return JSON.stringify(attrs, (_, attribute: unknown) => {
     if (attribute instanceof Uint8Array) return attribute.length > 1024 ? `constant ${id}` : Array.from(attribute);
-    if (typeof attribute === 'object' && attribute !== null && 'kind' in attribute) return (attribute as { name?: string }).name;
+    if (typeof attribute === 'object' && attribute !== null && 'kind' in attribute)
+      return (attribute as { name?: string }).name;
     if (typeof attribute === 'number' && !Number.isFinite(attribute)) return String(attribute);
     return attribute;
   });
@@ -106,7 +137,10 @@ export async function runCut(cut: CutGraph, sources: readonly Storage[]): Promis
   const device = await deviceOf(sources);
   const program = await programFor(device, cut);
   const outputs = cut.graph.outputs.map((value) => device.allocate(byteLength(value.type)));
-  await program.run(sources.map((source) => source.on(device)), outputs);
+  await program.run(
+    sources.map((source) => source.on(device)),
+    outputs,
+  );
   return outputs.map((buffer) => Storage.onDevice(device, buffer));
 }
 

@@ -51,7 +51,10 @@ export class InterpreterDevice implements Device {
       inputs,
       outputs,
       run: async (inputBuffers, outputBuffers) => {
-        const results = interpret(graph, inputs.map((type, i) => ({ type, bytes: this.bytes(inputBuffers[i]!).subarray(0, byteLength(type)) })));
+        const results = interpret(
+          graph,
+          inputs.map((type, i) => ({ type, bytes: this.bytes(inputBuffers[i]!).subarray(0, byteLength(type)) })),
+        );
         results.forEach((result, i) => this.bytes(outputBuffers[i]!).set(result.bytes));
       },
       explain: () => printGraph(graph),

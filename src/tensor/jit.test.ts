@@ -30,7 +30,11 @@ describe.each(testDevices)('programs on $name', ({ create }) => {
     const split = jit(({ x, parts }: { x: Tensor; parts: number }) => ({ pieces: np.split(x, parts), parts }));
     const { pieces, parts } = await split({ x: np.arange(6), parts: 3 });
     expect(parts).toBe(3);
-    expect(await Promise.all(pieces.map((p) => p.tolist()))).toEqual([[0, 1], [2, 3], [4, 5]]);
+    expect(await Promise.all(pieces.map((p) => p.tolist()))).toEqual([
+      [0, 1],
+      [2, 3],
+      [4, 5],
+    ]);
     expect((await split({ x: np.arange(6), parts: 2 })).pieces.length).toBe(2);
   });
 

@@ -1,18 +1,20 @@
 /** What neural networks are written with, after `jax.nn`: composites over tensors, shapes as in their docs. */
-import * as build from '../ir/build.ts';
+
 import * as attentionLayer from '../ir/attention.ts';
+import * as build from '../ir/build.ts';
 import * as layers from '../ir/composites.ts';
 import type { DType } from '../ir/dtype.ts';
 import { isPacked } from '../ir/dtype.ts';
-import { normalizeAxis } from '../ir/shape.ts';
 import { type RopeStyle, rope as ropeOf } from '../ir/rope.ts';
-import * as quantized from '../quant/index.ts';
+import { normalizeAxis } from '../ir/shape.ts';
 import type { NumberFormat } from '../quant/index.ts';
+import * as quantized from '../quant/index.ts';
 import { type TensorLike, toFloat } from './promotion.ts';
 import { Tensor } from './tensor.ts';
 
 export const silu = (x: TensorLike): Tensor => new Tensor(layers.silu(toFloat(x, 'silu')));
-export const gelu = (x: TensorLike, approximate: 'none' | 'tanh' = 'none'): Tensor => new Tensor(layers.gelu(toFloat(x, 'gelu'), approximate));
+export const gelu = (x: TensorLike, approximate: 'none' | 'tanh' = 'none'): Tensor =>
+  new Tensor(layers.gelu(toFloat(x, 'gelu'), approximate));
 /** 1 / (1 + e^-x). */
 export const sigmoid = (x: TensorLike): Tensor => new Tensor(build.logistic(toFloat(x, 'sigmoid')));
 export const relu = (x: TensorLike): Tensor => {
@@ -21,7 +23,8 @@ export const relu = (x: TensorLike): Tensor => {
 };
 /** silu(gate) * up. */
 export const swiglu = (gate: Tensor, up: Tensor): Tensor => new Tensor(layers.swiglu(gate.value, up.value));
-export const softmax = (x: Tensor, axis = -1): Tensor => new Tensor(layers.softmax(toFloat(x, 'softmax'), normalizeAxis(axis, x.ndim)));
+export const softmax = (x: Tensor, axis = -1): Tensor =>
+  new Tensor(layers.softmax(toFloat(x, 'softmax'), normalizeAxis(axis, x.ndim)));
 
 /** log(softmax(x)), without overflow. */
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
@@ -35,7 +38,8 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
 }
 
 /** x [..., dim] over its root mean square, times weight [dim]. */
-export const rmsNorm = (x: Tensor, weight: Tensor, eps = 1e-5): Tensor => new Tensor(layers.rmsNorm(x.value, weight.value, eps));
+export const rmsNorm = (x: Tensor, weight: Tensor, eps = 1e-5): Tensor =>
+  new Tensor(layers.rmsNorm(x.value, weight.value, eps));
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor =>
   new Tensor(layers.layerNorm(x.value, weight.value, bias.value, eps));
 
@@ -44,12 +48,21 @@ export const rope = (x: Tensor, positions: Tensor, style: RopeStyle, frequencies
   new Tensor(ropeOf(x.value, positions.value, style, frequencies));
 
 /** Attends q [seqLen, nHeads, headDim] to caches k, v [nKvHeads, context, headDim] whose rows of this call begin at start [1] i32. */
-export const attention = (q: Tensor, k: Tensor, v: Tensor, start: Tensor, options: attentionLayer.AttentionOptions = {}): Tensor =>
-  new Tensor(attentionLayer.attention(q.value, k.value, v.value, start.value, options));
+export const attention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  start: Tensor,
+  options: attentionLayer.AttentionOptions = {},
+): Tensor => new Tensor(attentionLayer.attention(q.value, k.value, v.value, start.value, options));
 
 /** Rows of table [vocabSize, dim] of any element type for tokens [seqLen] i32, as f32 [seqLen, dim]. */
 export const embedding = (table: Tensor, tokens: Tensor): Tensor =>
-  new Tensor(isPacked(table.dtype) ? quantized.packedEmbedding(table.value, tokens.value) : layers.embedding(table.value, tokens.value));
+  new Tensor(
+    isPacked(table.dtype)
+      ? quantized.packedEmbedding(table.value, tokens.value)
+      : layers.embedding(table.value, tokens.value),
+  );
 
 /**
  * x [..., inFeatures] times w [outFeatures, inFeatures] transposed, f32. Packed weights meet

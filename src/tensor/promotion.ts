@@ -43,10 +43,15 @@ export function toValue(x: TensorLike, dtype: DType): Value {
 }
 
 /** A tensor of anything: numbers become f32 scalars, booleans bool scalars. */
-export const asTensor = (x: TensorLike): Tensor => (x instanceof Tensor ? x : new Tensor(scalar(literalDType(x), Number(x))));
+export const asTensor = (x: TensorLike): Tensor =>
+  x instanceof Tensor ? x : new Tensor(scalar(literalDType(x), Number(x)));
 
 /** Operands as values of one type and one shape, as NumPy broadcasts them. Throws SHAPE_MISMATCH, DTYPE_MISMATCH. */
-export function unifyOperands(operands: readonly TensorLike[], operation: string, dtype = commonDType(operands, operation)): Value[] {
+export function unifyOperands(
+  operands: readonly TensorLike[],
+  operation: string,
+  dtype = commonDType(operands, operation),
+): Value[] {
   const values = operands.map((x) => toValue(x, dtype));
   const shape = broadcastShapes(...values.map((value) => value.type.shape));
   return values.map((value) => broadcastTo(value, shape));

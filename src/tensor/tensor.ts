@@ -2,74 +2,16 @@
  * Tensor: a lazy value. Functions on tensors grow a graph; asking for data (or `evaluate`) compiles
  * and runs it on the tensor's device. Memory goes back when a tensor is disposed or collected.
  */
+
+import { input } from '../ir/build.ts';
 import type { DType, ElementType } from '../ir/dtype.ts';
 import { dtypeName, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
-import { input } from '../ir/build.ts';
 import type { Value } from '../ir/graph.ts';
 import { type Elements, elementsOf } from '../ir/host-tensor.ts';
 import { byteLength, elementCount, type Shape, type TensorType } from '../ir/shape.ts';
-import type { DeviceBuffer } from '../target/target.ts';
-import type { Device } from './device.ts';
 import { evaluate } from './evaluate.ts';
-
-/** Memory that holds one known value: in the host until a program needs it, then on a device. */
-export class Storage {
-  #device: Device | undefined;
-  #buffer: DeviceBuffer | undefined;
-  #host: Uint8Array | undefined;
-  isDisposed = false;
-
-  private constructor(device: Device | undefined, buffer: DeviceBuffer | undefined, host: Uint8Array | undefined) {
-    this.#device = device;
-    this.#buffer = buffer;
-    this.#host = host;
-    if (buffer !== undefined) collected.register(this, buffer, this);
-  }
-
-  static onDevice(device: Device, buffer: DeviceBuffer): Storage {
-    return new Storage(device, buffer, undefined);
-  }
-
-  static inHost(bytes: Uint8Array): Storage {
-    return new Storage(undefined, undefined, bytes);
-  }
-
-  /** Undefined while the value waits in the host. */
-  get device(): Device | undefined {
-    return this.#device;
-  }
-
-  /** The value's memory on `device`; moves it there from the host. Throws INVALID_ARGUMENT if it lies on another device. */
-  on(device: Device): DeviceBuffer {
-    if (this.#buffer === undefined) {
-      this.#buffer = device.allocate(this.#host!.byteLength);
-      device.bytes(this.#buffer).set(this.#host!);
-      this.#device = device;
-      this.#host = undefined;
-      collected.register(this, this.#buffer, this);
-    }
-    if (this.#device !== device) throw new BitloomError('INVALID_ARGUMENT', 'operands lie on different devices; make them on one device');
-    return this.#buffer;
-  }
-
-  /** The bytes themselves, not copied. */
-  bytes(): Uint8Array {
-    return this.#host ?? this.#device!.bytes(this.#buffer!);
-  }
-
-  dispose(): void {
-    this.isDisposed = true;
-    collected.unregister(this);
-    this.#buffer?.dispose();
-  }
-}
-
-/** Which values are known, and where they lie. */
-const storages = new WeakMap<Value, Storage>();
-const collected = new FinalizationRegistry<DeviceBuffer>((buffer) => buffer.dispose());
-
-export const storageOf = (value: Value): Storage | undefined => storages.get(value);
+import { bindStorage, type Storage, storageOf } from './storage.ts';
 
 /** Nested arrays of numbers or booleans, as `tolist` gives them and `np.array` takes them. */
 export type NestedArray = number | boolean | readonly NestedArray[];
@@ -86,7 +28,7 @@ export class Tensor {
   /** A tensor over memory that is filled already. */
   static from(type: TensorType, storage: Storage): Tensor {
     const leaf = input(0, 'data', type.dtype, type.shape);
-    storages.set(leaf, storage);
+    bindStorage(leaf, storage);
     return new Tensor(leaf);
   }
 
@@ -122,7 +64,7 @@ export class Tensor {
 
   /** True where the data is known and not disposed. */
   get isEvaluated(): boolean {
-    return storages.get(this.#value)?.isDisposed === false;
+    return storageOf(this.#value)?.isDisposed === false;
   }
 
   /** Computes the tensor now, if it was not. Throws UNSUPPORTED_OP, OUT_OF_MEMORY, DISPOSED. */
@@ -133,22 +75,25 @@ export class Tensor {
 
   /** @internal Forgets how the tensor was made once its value lies in memory. */
   settle(storage: Storage): void {
-    storages.set(this.#value, storage);
+    bindStorage(this.#value, storage);
     const leaf = input(0, 'data', this.dtype, this.shape);
-    storages.set(leaf, storage);
+    bindStorage(leaf, storage);
     this.#value = leaf;
   }
 
   /** The raw little-endian bytes, copied. Packed tensors come as their blocks. */
   async bytes(): Promise<Uint8Array> {
     await evaluate([this]);
-    return storages.get(this.#value)!.bytes().slice(0, this.sizeBytes);
+    return storageOf(this.#value)!.bytes().slice(0, this.sizeBytes);
   }
 
   /** The elements in row-major order, copied; f16 and bf16 come as f32, bool as 0 and 1. */
   async data(): Promise<Elements> {
     if (isPacked(this.dtype)) {
-      throw new BitloomError('DTYPE_MISMATCH', `data() of a ${dtypeName(this.dtype)} tensor has no plain elements; dequantize it, or read bytes()`);
+      throw new BitloomError(
+        'DTYPE_MISMATCH',
+        `data() of a ${dtypeName(this.dtype)} tensor has no plain elements; dequantize it, or read bytes()`,
+      );
     }
     return elementsOf({ type: this.type, bytes: await this.bytes() });
   }
@@ -167,13 +112,14 @@ export class Tensor {
 
   /** The only element of a tensor of size 1. Throws SHAPE_MISMATCH. */
   async item(): Promise<number> {
-    if (this.size !== 1) throw new BitloomError('SHAPE_MISMATCH', `item() needs one element, the shape is [${this.shape.join(', ')}]`);
+    if (this.size !== 1)
+      throw new BitloomError('SHAPE_MISMATCH', `item() needs one element, the shape is [${this.shape.join(', ')}]`);
     return (await this.data())[0]!;
   }
 
   /** Frees the memory now. Tensors that were to be computed from it fail with DISPOSED. May be called twice. */
   dispose(): void {
-    const storage = storages.get(this.#value);
+    const storage = storageOf(this.#value);
     if (storage === undefined || storage.isDisposed) return;
     storage.dispose();
   }
@@ -190,7 +136,11 @@ export class Tensor {
 /** The element type as a plain one. Throws DTYPE_MISMATCH for packed tensors. */
 export function plainDType(x: Tensor, operation: string): DType {
   if (isPacked(x.dtype)) {
-    throw new BitloomError('DTYPE_MISMATCH', `${operation} needs plain elements, not ${dtypeName(x.dtype)}; dequantize first`, { dtype: x.dtype.name });
+    throw new BitloomError(
+      'DTYPE_MISMATCH',
+      `${operation} needs plain elements, not ${dtypeName(x.dtype)}; dequantize first`,
+      { dtype: x.dtype.name },
+    );
   }
   return x.dtype;
 }

@@ -3,7 +3,15 @@ import { BitloomError } from '../ir/error.ts';
 import { Tensor } from './tensor.ts';
 
 /** A tensor, a static value, or an array or record of trees. */
-export type Tree = Tensor | number | string | boolean | null | undefined | readonly Tree[] | { readonly [key: string]: Tree };
+export type Tree =
+  | Tensor
+  | number
+  | string
+  | boolean
+  | null
+  | undefined
+  | readonly Tree[]
+  | { readonly [key: string]: Tree };
 
 const isRecord = (tree: Tree): tree is { readonly [key: string]: Tree } =>
   typeof tree === 'object' && tree !== null && !(tree instanceof Tensor) && !Array.isArray(tree);
@@ -17,8 +25,13 @@ export function flattenTree(tree: Tree): { tensors: Tensor[]; structure: string 
       return '*';
     }
     if (Array.isArray(node)) return `[${node.map(describe).join(',')}]`;
-    if (isRecord(node)) return `{${Object.keys(node).sort().map((key) => `${JSON.stringify(key)}:${describe(node[key])}`).join(',')}}`;
-    if (typeof node === 'function') throw new BitloomError('INVALID_ARGUMENT', 'functions cannot be arguments of a traced function');
+    if (isRecord(node))
+      return `{${Object.keys(node)
+        .sort()
+        .map((key) => `${JSON.stringify(key)}:${describe(node[key])}`)
+        .join(',')}}`;
+    if (typeof node === 'function')
+      throw new BitloomError('INVALID_ARGUMENT', 'functions cannot be arguments of a traced function');
     return typeof node === 'string' ? JSON.stringify(node) : String(node);
   };
   return { structure: describe(tree), tensors };
@@ -31,7 +44,11 @@ export function replaceTensors<T extends Tree>(tree: T, tensors: readonly Tensor
     if (node instanceof Tensor) return tensors[next++]!;
     if (Array.isArray(node)) return node.map(rebuild);
     if (!isRecord(node)) return node;
-    const entries = new Map(Object.keys(node).sort().map((key) => [key, rebuild(node[key])]));
+    const entries = new Map(
+      Object.keys(node)
+        .sort()
+        .map((key) => [key, rebuild(node[key])]),
+    );
     return Object.fromEntries(Object.keys(node).map((key) => [key, entries.get(key)]));
   };
   return rebuild(tree) as T;

@@ -1,9 +1,9 @@
 /** The WebAssembly device: graphs are compiled to one module each and run by all threads. */
 import { compileGraph } from '../compile/index.ts';
 import type { Graph } from '../ir/graph.ts';
+import { printGraph } from '../ir/printer.ts';
 import type { Kernel } from '../kernel/language.ts';
 import { kernelLibrary } from '../kernel/library/index.ts';
-import { printGraph } from '../ir/printer.ts';
 import type { DeviceBuffer } from '../target/target.ts';
 import { WasmTarget } from '../target/wasm/index.ts';
 import type { DeviceOptions } from './create-device.ts';
@@ -20,7 +20,10 @@ export class WasmDevice implements Device {
   }
 
   /** Throws NO_DEVICE where the engine has no SIMD. */
-  static async create({ threads, onWarning = (message) => console.warn(message) }: DeviceOptions = {}): Promise<WasmDevice> {
+  static async create({
+    threads,
+    onWarning = (message) => console.warn(message),
+  }: DeviceOptions = {}): Promise<WasmDevice> {
     return new WasmDevice(await WasmTarget.create({ onWarning, ...(threads === undefined ? {} : { threads }) }));
   }
 
@@ -30,7 +33,12 @@ export class WasmDevice implements Device {
 
   get features(): readonly string[] {
     const { relaxedSimd, dotU8 } = this.#target.features;
-    return ['simd128', ...(relaxedSimd ? ['relaxed-simd'] : []), ...(dotU8 ? ['dot-u8'] : []), ...(this.threads > 1 ? ['threads'] : [])];
+    return [
+      'simd128',
+      ...(relaxedSimd ? ['relaxed-simd'] : []),
+      ...(dotU8 ? ['dot-u8'] : []),
+      ...(this.threads > 1 ? ['threads'] : []),
+    ];
   }
 
   get liveBytes(): number {
@@ -46,7 +54,11 @@ export class WasmDevice implements Device {
   }
 
   async compile(graph: Graph, options: { donate?: readonly Donation[]; name?: string } = {}): Promise<DeviceProgram> {
-    const program = await compileGraph(graph, this.#target, { ...options, templates: kernelLibrary, kernels: this.#kernels });
+    const program = await compileGraph(graph, this.#target, {
+      ...options,
+      templates: kernelLibrary,
+      kernels: this.#kernels,
+    });
     return {
       inputs: program.inputs,
       outputs: program.outputs,

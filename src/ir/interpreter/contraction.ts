@@ -111,16 +111,16 @@ export const contractionRules: Record<keyof typeof contractionOps, Rule> = {
       ['strides', 'padLow', 'lhsDilation', 'rhsDilation'].map((key) => [key, listAttr(attrs, key)]),
     );
     const space = x!.type.shape.slice(2);
-    const [places, window] = [offsets(type.shape.slice(2)), offsets(w!.type.shape.slice(2))];
+    const [places, taps] = [offsets(type.shape.slice(2)), offsets(w!.type.shape.slice(2))];
     const [batch, outChannels] = type.shape as readonly [number, number];
     const [channels, perGroup] = [w!.type.shape[1]!, outChannels / groups];
     const planeSize = elementCount(space);
     const out = makeElements(type);
     const matMul = matMulOf(x!);
-    const size = { M: perGroup, N: places.length, K: channels * window.length };
+    const size = { M: perGroup, N: places.length, K: channels * taps.length };
     // The patch of each output place as a row: convolution is then a matrix product per image and group.
     const patches = new (x!.data.constructor as new (length: number) => Elements)(size.N * size.K);
-    const sources = places.map((o) => window.map((step) => inputPlace(o, step, space, lists)));
+    const sources = places.map((o) => taps.map((step) => inputPlace(o, step, space, lists)));
     for (let image = 0; image < batch * groups; image++) {
       const plane = image * channels * planeSize;
       let to = 0;

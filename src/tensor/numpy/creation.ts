@@ -5,8 +5,9 @@ import { BitloomError } from '../../ir/error.ts';
 import { type Elements, hostTensor } from '../../ir/host-tensor.ts';
 import { elementCount, type Shape } from '../../ir/shape.ts';
 import type { Device } from '../device.ts';
+import { Storage } from '../storage.ts';
+import { type NestedArray, Tensor } from '../tensor.ts';
 import { add, astype, multiply } from './elementwise.ts';
-import { type NestedArray, Storage, Tensor } from '../tensor.ts';
 
 export interface ArrayOptions {
   /** Default: the typed array's own type; bool for booleans; else f32. */
@@ -41,7 +42,9 @@ function flatten(nested: NestedArray, shape: Shape, axis: number, into: (number 
 }
 
 const raggedArray = (shape: Shape): BitloomError =>
-  new BitloomError('SHAPE_MISMATCH', `nested arrays have different lengths; [${shape.join(', ')}] was begun`, { shape });
+  new BitloomError('SHAPE_MISMATCH', `nested arrays have different lengths; [${shape.join(', ')}] was begun`, {
+    shape,
+  });
 
 /** A tensor of numbers, nested arrays or a typed array; copied. Throws SHAPE_MISMATCH. */
 export function array(data: NestedArray | Elements, options: ArrayOptions = {}): Tensor {
@@ -50,14 +53,21 @@ export function array(data: NestedArray | Elements, options: ArrayOptions = {}):
   const flat: (number | boolean)[] = [];
   if (!isTyped) flatten(data, natural, 0, flat);
   const elements = isTyped ? data : flat;
-  const host = hostTensor(options.dtype ?? dtypeOfElements(elements), options.shape ?? natural, elements as ArrayLike<number>);
+  const host = hostTensor(
+    options.dtype ?? dtypeOfElements(elements),
+    options.shape ?? natural,
+    elements as ArrayLike<number>,
+  );
   const storage = Storage.inHost(host.bytes.slice());
   if (options.device !== undefined) storage.on(options.device);
   return Tensor.from(host.type, storage);
 }
 
-export const full = (shape: Shape, value: number | boolean, dtype: DType = typeof value === 'boolean' ? 'bool' : 'f32'): Tensor =>
-  new Tensor(build.full(dtype, shape, Number(value)));
+export const full = (
+  shape: Shape,
+  value: number | boolean,
+  dtype: DType = typeof value === 'boolean' ? 'bool' : 'f32',
+): Tensor => new Tensor(build.full(dtype, shape, Number(value)));
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
 export const zerosLike = (x: Tensor): Tensor => zeros(x.shape, x.dtype as DType);
@@ -75,7 +85,9 @@ export function arange(startOrStop: number, stop?: number, step = 1, dtype?: DTy
 
 /** `count` evenly spaced values from start to stop, both included. */
 export function linspace(start: number, stop: number, count = 50): Tensor {
-  const values = Array.from({ length: count }, (_, i) => (count === 1 ? start : start + ((stop - start) * i) / (count - 1)));
+  const values = Array.from({ length: count }, (_, i) =>
+    count === 1 ? start : start + ((stop - start) * i) / (count - 1),
+  );
   return array(values, { dtype: 'f32', shape: [count] });
 }
 
@@ -92,8 +104,13 @@ export const tril = (x: Tensor, k = 0): Tensor => triangle(x, (row, column) => b
 /** Upper triangle: zero below the k-th diagonal of the last two axes. */
 export const triu = (x: Tensor, k = 0): Tensor => triangle(x, (row, column) => build.le(row, column), k);
 
-function triangle(x: Tensor, keep: (row: ReturnType<typeof build.iota>, column: ReturnType<typeof build.iota>) => ReturnType<typeof build.iota>, k: number): Tensor {
-  if (x.ndim < 2) throw new BitloomError('SHAPE_MISMATCH', `tril and triu need two axes, the shape is [${x.shape.join(', ')}]`);
+function triangle(
+  x: Tensor,
+  keep: (row: ReturnType<typeof build.iota>, column: ReturnType<typeof build.iota>) => ReturnType<typeof build.iota>,
+  k: number,
+): Tensor {
+  if (x.ndim < 2)
+    throw new BitloomError('SHAPE_MISMATCH', `tril and triu need two axes, the shape is [${x.shape.join(', ')}]`);
   const row = build.add(build.iota('i32', x.shape, x.ndim - 2), build.full('i32', x.shape, k));
   const mask = keep(row, build.iota('i32', x.shape, x.ndim - 1));
   const zero = build.full(x.dtype as DType, x.shape, 0);

@@ -23,7 +23,14 @@ export function einsum(equation: string, ...operands: Tensor[]): Tensor {
     const [i, j] = cheapestPair(terms, output);
     const rest = terms.filter((_, k) => k !== i && k !== j);
     const needed = new Set([...output, ...rest.flatMap((t) => t.labels)]);
-    terms = [...rest, contract(sumAway(terms[i]!, new Set([...needed, ...terms[j]!.labels])), sumAway(terms[j]!, new Set([...needed, ...terms[i]!.labels])), needed)];
+    terms = [
+      ...rest,
+      contract(
+        sumAway(terms[i]!, new Set([...needed, ...terms[j]!.labels])),
+        sumAway(terms[j]!, new Set([...needed, ...terms[i]!.labels])),
+        needed,
+      ),
+    ];
   }
   const last = sumAway(terms[0]!, new Set(output));
   return new Tensor(transposeTo(last, output));
@@ -33,7 +40,9 @@ function parse(equation: string, operands: readonly Tensor[]): { inputs: string[
   const [left, right] = equation.replace(/\s+/g, '').split('->') as [string, string | undefined];
   const parts = left.split(',');
   if (parts.length !== operands.length || !/^[A-Za-z.,]*$/.test(left + (right ?? ''))) {
-    throw new BitloomError('INVALID_ARGUMENT', `einsum '${equation}' does not fit ${operands.length} operands`, { equation });
+    throw new BitloomError('INVALID_ARGUMENT', `einsum '${equation}' does not fit ${operands.length} operands`, {
+      equation,
+    });
   }
   const named = parts.map((part) => part.replace('...', '').length);
   const rank = Math.max(0, ...parts.map((part, i) => (part.includes('...') ? operands[i]!.ndim - named[i]! : 0)));
@@ -46,7 +55,9 @@ function parse(equation: string, operands: readonly Tensor[]): { inputs: string[
   const inputs = parts.map((part, i) => expand(part, operands[i]!.ndim - named[i]!));
   if (right !== undefined) return { inputs, output: expand(right, rank) };
   const all = inputs.flat();
-  const once = [...new Set(all)].filter((label) => !label.startsWith('.') && all.indexOf(label) === all.lastIndexOf(label));
+  const once = [...new Set(all)].filter(
+    (label) => !label.startsWith('.') && all.indexOf(label) === all.lastIndexOf(label),
+  );
   return { inputs, output: [...ellipsis(rank), ...once.sort()] };
 }
 
@@ -54,12 +65,18 @@ function checkSizes(equation: string, inputs: readonly string[][], operands: rea
   const sizes = new Map<string, number>();
   operands.forEach((operand, i) => {
     if (inputs[i]!.length !== operand.ndim) {
-      throw new BitloomError('SHAPE_MISMATCH', `einsum '${equation}': operand ${i} has shape [${operand.shape.join(', ')}], its labels are '${inputs[i]!.join('')}'`);
+      throw new BitloomError(
+        'SHAPE_MISMATCH',
+        `einsum '${equation}': operand ${i} has shape [${operand.shape.join(', ')}], its labels are '${inputs[i]!.join('')}'`,
+      );
     }
     inputs[i]!.forEach((label, axis) => {
       const size = operand.shape[axis]!;
       if ((sizes.get(label) ?? size) !== size) {
-        throw new BitloomError('SHAPE_MISMATCH', `einsum '${equation}': label ${label} is ${sizes.get(label)} and ${size} long`);
+        throw new BitloomError(
+          'SHAPE_MISMATCH',
+          `einsum '${equation}': label ${label} is ${sizes.get(label)} and ${size} long`,
+        );
       }
       sizes.set(label, size);
     });
@@ -85,7 +102,10 @@ function takeDiagonals(term: Term): Term {
 function sumAway({ labels, tensor }: Term, needed: ReadonlySet<string>): Term {
   const axes = labels.flatMap((label, i) => (needed.has(label) ? [] : [i]));
   if (axes.length === 0) return { labels, tensor };
-  return { labels: labels.filter((label) => needed.has(label)), tensor: new Tensor(build.reduceSum(tensor.value, axes)) };
+  return {
+    labels: labels.filter((label) => needed.has(label)),
+    tensor: new Tensor(build.reduceSum(tensor.value, axes)),
+  };
 }
 
 /** The pair whose product is smallest compared with what it replaces. */
@@ -95,7 +115,9 @@ function cheapestPair(terms: readonly Term[], output: readonly string[]): [numbe
   for (let i = 0; i < terms.length; i++) {
     for (let j = i + 1; j < terms.length; j++) {
       const others = new Set([...output, ...terms.filter((_, k) => k !== i && k !== j).flatMap((t) => t.labels)]);
-      const sizes = new Map([terms[i]!, terms[j]!].flatMap((t) => t.labels.map((label, axis) => [label, t.tensor.shape[axis]!] as const)));
+      const sizes = new Map(
+        [terms[i]!, terms[j]!].flatMap((t) => t.labels.map((label, axis) => [label, t.tensor.shape[axis]!] as const)),
+      );
       const result = [...sizes].reduce((n, [label, size]) => (others.has(label) ? n * size : n), 1);
       const cost = result - terms[i]!.tensor.size - terms[j]!.tensor.size;
       if (cost < bestCost) [best, bestCost] = [[i, j], cost];
@@ -111,7 +133,11 @@ function contract(a: Term, b: Term, needed: ReadonlySet<string>): Term {
   const places = (term: Term, labels: readonly string[]) => labels.map((label) => term.labels.indexOf(label));
   const { lhs, rhs, resultDtype } = productOperands(a.tensor, b.tensor, 'einsum');
   const value = build.dotGeneral(lhs, rhs, {
-    lhsContract: places(a, summed), rhsContract: places(b, summed), lhsBatch: places(a, batch), rhsBatch: places(b, batch), resultDtype,
+    lhsContract: places(a, summed),
+    rhsContract: places(b, summed),
+    lhsBatch: places(a, batch),
+    rhsBatch: places(b, batch),
+    resultDtype,
   });
   const free = (term: Term) => term.labels.filter((label) => !shared.includes(label));
   return { labels: [...batch, ...free(a), ...free(b)], tensor: new Tensor(value) };
@@ -120,7 +146,10 @@ function contract(a: Term, b: Term, needed: ReadonlySet<string>): Term {
 function transposeTo({ labels, tensor }: Term, output: readonly string[]): Value {
   const missing = output.find((label) => !labels.includes(label));
   if (missing !== undefined || output.length !== new Set(output).size) {
-    throw new BitloomError('INVALID_ARGUMENT', `einsum: output label ${missing ?? output.join('')} is not in exactly one place`);
+    throw new BitloomError(
+      'INVALID_ARGUMENT',
+      `einsum: output label ${missing ?? output.join('')} is not in exactly one place`,
+    );
   }
   const perm = output.map((label) => labels.indexOf(label));
   return perm.every((axis, i) => axis === i) ? tensor.value : build.transpose(tensor.value, perm);

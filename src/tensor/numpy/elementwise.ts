@@ -10,21 +10,30 @@ type Unary = (x: TensorLike) => Tensor;
 type Binary = (a: TensorLike, b: TensorLike) => Tensor;
 
 /** Keeps the operand's type. */
-const unary = (name: string, f: (x: Value) => Value): Unary => (x) => {
-  const tensor = asTensor(x);
-  plainDType(tensor, name);
-  return new Tensor(f(tensor.value));
-};
+const unary =
+  (name: string, f: (x: Value) => Value): Unary =>
+  (x) => {
+    const tensor = asTensor(x);
+    plainDType(tensor, name);
+    return new Tensor(f(tensor.value));
+  };
 /** Integers become f32 first. */
-const floating = (name: string, f: (x: Value) => Value): Unary => (x) => new Tensor(f(toFloat(x, name)));
-const binary = (name: string, f: (a: Value, b: Value) => Value): Binary => (a, b) => {
-  const [x, y] = unifyOperands([a, b], name);
-  return new Tensor(f(x!, y!));
-};
-const logical = (name: string, f: (a: Value, b: Value) => Value): Binary => (a, b) => {
-  const [x, y] = unifyOperands([a, b], name, 'bool');
-  return new Tensor(f(x!, y!));
-};
+const floating =
+  (name: string, f: (x: Value) => Value): Unary =>
+  (x) =>
+    new Tensor(f(toFloat(x, name)));
+const binary =
+  (name: string, f: (a: Value, b: Value) => Value): Binary =>
+  (a, b) => {
+    const [x, y] = unifyOperands([a, b], name);
+    return new Tensor(f(x!, y!));
+  };
+const logical =
+  (name: string, f: (a: Value, b: Value) => Value): Binary =>
+  (a, b) => {
+    const [x, y] = unifyOperands([a, b], name, 'bool');
+    return new Tensor(f(x!, y!));
+  };
 /** Rounding leaves integers as they are. */
 const rounding = (name: string, f: (x: Value) => Value): Unary =>
   unary(name, (x) => (isFloat(x.type.dtype) ? f(x) : x));
@@ -53,7 +62,9 @@ export const isfinite = floating('isfinite', build.isFinite);
 export const isnan = floating('isnan', (x) => build.ne(x, x));
 export const square = unary('square', (x) => build.mul(x, x));
 /** 1 / x. */
-export const reciprocal = floating('reciprocal', (x) => build.div(build.full(x.type.dtype as DType, x.type.shape, 1), x));
+export const reciprocal = floating('reciprocal', (x) =>
+  build.div(build.full(x.type.dtype as DType, x.type.shape, 1), x),
+);
 /** Bitwise not of integers, logical not of bool. */
 export const bitwiseNot = unary('bitwiseNot', build.not);
 export const logicalNot: Unary = (x) => new Tensor(build.not(toValue(asTensor(x), 'bool')));
@@ -98,7 +109,10 @@ export const greaterEqual = binary('greaterEqual', build.ge);
 export function where(condition: TensorLike, a: TensorLike, b: TensorLike): Tensor {
   const [x, y] = unifyOperands([a, b], 'where');
   const test = toValue(condition, 'bool');
-  const [c] = unifyOperands([new Tensor(test), new Tensor(build.broadcast(build.scalar('bool', 0), x!.type.shape, []))], 'where');
+  const [c] = unifyOperands(
+    [new Tensor(test), new Tensor(build.broadcast(build.scalar('bool', 0), x!.type.shape, []))],
+    'where',
+  );
   const shape = c!.type.shape;
   return new Tensor(build.select(c!, build.broadcastTo(x!, shape), build.broadcastTo(y!, shape)));
 }

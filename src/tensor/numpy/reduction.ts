@@ -21,7 +21,12 @@ function axesOf(rank: number, axis: ReduceOptions['axis']): number[] {
 function reduceValue(x: Value, options: ReduceOptions, f: (x: Value, axes: readonly number[]) => Value): Value {
   const axes = axesOf(x.type.shape.length, options.axis);
   const reduced = f(x, axes);
-  return options.keepdims ? build.reshape(reduced, x.type.shape.map((d, i) => (axes.includes(i) ? 1 : d))) : reduced;
+  return options.keepdims
+    ? build.reshape(
+        reduced,
+        x.type.shape.map((d, i) => (axes.includes(i) ? 1 : d)),
+      )
+    : reduced;
 }
 
 type Reduction = (x: TensorLike, options?: ReduceOptions) => Tensor;
@@ -32,12 +37,16 @@ const summable = (x: Tensor, name: string): Value => {
   return isFloat(dtype) || dtype === 'u32' ? x.value : build.cast(x.value, 'i32');
 };
 
-export const sum: Reduction = (x, options = {}) => new Tensor(reduceValue(summable(asTensor(x), 'sum'), options, build.reduceSum));
-export const prod: Reduction = (x, options = {}) => new Tensor(reduceValue(summable(asTensor(x), 'prod'), options, build.reduceProd));
+export const sum: Reduction = (x, options = {}) =>
+  new Tensor(reduceValue(summable(asTensor(x), 'sum'), options, build.reduceSum));
+export const prod: Reduction = (x, options = {}) =>
+  new Tensor(reduceValue(summable(asTensor(x), 'prod'), options, build.reduceProd));
 export const max: Reduction = (x, options = {}) => new Tensor(reduceValue(asTensor(x).value, options, build.reduceMax));
 export const min: Reduction = (x, options = {}) => new Tensor(reduceValue(asTensor(x).value, options, build.reduceMin));
-export const all: Reduction = (x, options = {}) => new Tensor(reduceValue(toValue(asTensor(x), 'bool'), options, build.reduceAnd));
-export const any: Reduction = (x, options = {}) => new Tensor(reduceValue(toValue(asTensor(x), 'bool'), options, build.reduceOr));
+export const all: Reduction = (x, options = {}) =>
+  new Tensor(reduceValue(toValue(asTensor(x), 'bool'), options, build.reduceAnd));
+export const any: Reduction = (x, options = {}) =>
+  new Tensor(reduceValue(toValue(asTensor(x), 'bool'), options, build.reduceOr));
 
 /** The arithmetic mean; NaN of an empty range. */
 export const mean: Reduction = (x, options = {}) => {
@@ -85,9 +94,11 @@ export const cummax = (x: TensorLike, options: AxisOptions = {}): Tensor => alon
 export const cummin = (x: TensorLike, options: AxisOptions = {}): Tensor => alongAxis(x, options, build.cummin);
 
 /** Sorts ascending along `axis` (default the last one); stable, NaN last. */
-export const sort = (x: TensorLike, options: AxisOptions = { axis: -1 }): Tensor => alongAxis(x, options, (v, axis) => build.sort(v, axis));
+export const sort = (x: TensorLike, options: AxisOptions = { axis: -1 }): Tensor =>
+  alongAxis(x, options, (v, axis) => build.sort(v, axis));
 /** i32 places that `sort` takes its elements from. */
-export const argsort = (x: TensorLike, options: AxisOptions = { axis: -1 }): Tensor => alongAxis(x, options, (v, axis) => build.argsort(v, axis));
+export const argsort = (x: TensorLike, options: AxisOptions = { axis: -1 }): Tensor =>
+  alongAxis(x, options, (v, axis) => build.argsort(v, axis));
 
 /** The k greatest elements along `axis`, greatest first, and their i32 places. */
 export function topK(x: Tensor, k: number, axis = -1): { values: Tensor; indices: Tensor } {
