@@ -70,8 +70,9 @@ async function gemm(bitloom: Bitloom, options: Options): Promise<Workload> {
 
 /** Q4_0 weights in the panels that the engine uses too; the activation is quantised in every call. */
 async function gemv(bitloom: Bitloom, options: Options): Promise<Workload> {
-  const { jit, nn, numpy: np, Tensor } = bitloom;
+  const { jit, nn, numpy: np } = bitloom;
   const { pack, panel, Q4_0 } = await built<Quant>('quant/index.js');
+  const { Storage, Tensor } = await built<typeof import('../../src/tensor/index.ts')>('tensor/index.js');
   const size = numberOption(options, 'size');
   const device = await openDevice(bitloom, options);
   const weights = randomInt4(size, size, 1);
@@ -80,7 +81,7 @@ async function gemv(bitloom: Bitloom, options: Options): Promise<Workload> {
   const packed = pack(type.dtype, values, size);
   const buffer = device.allocate(packed.byteLength);
   device.bytes(buffer).set(packed);
-  const w = Tensor.from(device, type, buffer);
+  const w = Tensor.from(type, Storage.onDevice(device, buffer));
   const data = randomMatrix(1, size, 3);
   const x = np.array(data, { shape: [1, size], device });
   const product = jit((p: typeof x, q: typeof x) => nn.linear(p, q));
