@@ -13,13 +13,14 @@ import type { Fusion, Group } from './fuse/group.ts';
 import { absorbEpilogues } from './lower/epilogue.ts';
 import type { KernelRecipe } from './lower/kernel-recipe.ts';
 import { lowerGroup } from './lower/lower.ts';
-import type { CompileOptions } from './options.ts';
+import { scheduleCalls } from './schedule.ts';
+import type { CompileOptions, ScheduleChoice } from './options.ts';
 import { DEFAULT_PASSES } from './pass/index.ts';
 import { type PassRecord, runPasses } from './pass/pass.ts';
 import { Program } from './program.ts';
 import type { StepRecord } from './report.ts';
 import { assignStorage, type Call, type Donation, type Place, type Storage, type StorageAssignment } from './storage.ts';
-import { shortHash } from './structural-key.ts';
+import { attributesKey, shortHash, typeKey } from './structural-key.ts';
 
 /** Everything known about a program before the target sees it. */
 export interface CompiledGraph {
@@ -35,21 +36,29 @@ export interface CompiledGraph {
   readonly donors: readonly (number | undefined)[];
 }
 
-/** Picks the first template that supports a value on a machine. Answers are remembered per value. */
+/** Picks the first template that supports a value on a machine. Answers are remembered by op, types and attributes. */
 export function templateChooser(templates: readonly KernelTemplate[], machine: Machine): TemplateChoice {
   const byOp = groupByOp(templates);
-  const known = new WeakMap<Value, ReturnType<TemplateChoice>>();
+  const byValue = new WeakMap<Value, ReturnType<TemplateChoice>>();
+  const byKey = new Map<string, ReturnType<TemplateChoice>>();
   return (value) => {
     const candidates = byOp.get(value.op.name);
     if (!candidates || elementCount(value.type.shape) === 0) return undefined;
-    if (known.has(value)) return known.get(value);
-    const request: KernelRequest = { inputs: value.inputs.map((v) => v.type), output: value.type, attrs: value.attrs, machine };
-    const template = candidates.find((t) => t.supports(request));
-    const choice = template && { template, request };
-    known.set(value, choice);
+    if (byValue.has(value)) return byValue.get(value);
+    const key = requestKey(value);
+    if (!byKey.has(key)) {
+      const request: KernelRequest = { inputs: value.inputs.map((v) => v.type), output: value.type, attrs: value.attrs, machine };
+      const template = candidates.find((t) => t.supports(request));
+      byKey.set(key, template && { template, request });
+    }
+    const choice = byKey.get(key);
+    byValue.set(value, choice);
     return choice;
   };
 }
+
+const requestKey = ({ op, inputs, attrs }: Value): string =>
+  `${op.name} ${inputs.map((v) => typeKey(v.type)).join(' ')} ${attributesKey(attrs)}`;
 
 function groupByOp(templates: readonly KernelTemplate[]): Map<string, KernelTemplate[]> {
   const byOp = new Map<string, KernelTemplate[]>();
@@ -197,9 +206,10 @@ export function planGraph(graph: Graph, machine: Machine, options: CompileOption
   const isSupported = (value: Value): boolean => chooseTemplate(value) !== undefined;
   const { graph: after, trace } = runPasses(graph, passes, { isSupported }, check);
   const fusion = absorbEpilogues(fuse(after, chooseTemplate));
-  const context = { fusion, machine, chooseSchedule: options.chooseSchedule ?? ((_t, _r, candidates) => candidates[0]!) };
-  const recipes = fusion.groups.map((group) => lowerGroup(group, context));
-  const storage = assignStorage(after, recipes, fusion.aliases, donate);
+  const chooseSchedule: ScheduleChoice = options.chooseSchedule ?? ((_template, _request, candidates) => candidates[0]!);
+  const context = { fusion, machine, chooseSchedule, schedules: new Map() };
+  const lowered = scheduleCalls(fusion.groups.map((group) => ({ group, recipe: lowerGroup(group, context) })), fusion.aliases);
+  const storage = assignStorage(after, lowered.map((l) => l.recipe), fusion.aliases, donate);
 
   const donors = graph.outputs.map((_, output) => donate.find((d) => d.output === output)?.input);
   let argument = graph.inputs.length;
@@ -230,7 +240,7 @@ export function planGraph(graph: Graph, machine: Machine, options: CompileOption
   };
   const records = planSteps.map(({ kernel, barrier }, i): StepRecord => {
     const call = storage.calls[i];
-    return call ? recordOf(call, fusion.groups[i]!, kernel, barrier) : { kernel: kernel.name, kind: 'copy', isInPlace: false, barrier };
+    return call ? recordOf(call, lowered[i]!.group, kernel, barrier) : { kernel: kernel.name, kind: 'copy', isInPlace: false, barrier };
   });
   return { before: graph, after, passes: trace, fusion, storage, steps: records, plan, constants: constants.bytes, donors };
 }

@@ -106,7 +106,8 @@ class Assigner {
   assign(recipes: readonly KernelRecipe[]): void {
     const byRoot = new Map(recipes.map((r) => [r.root, r]));
     recipes.forEach((recipe, step) => {
-      for (const read of [...recipe.reads, ...(recipe.update ? [recipe.update.of] : [])]) this.#lastRead.set(this.#owner(read).value, step);
+      for (const read of recipe.reads) this.#lastRead.set(this.#owner(read).value, step);
+      if (recipe.update) this.#lastRead.set(this.#owner(recipe.update.of).value, step);
     });
     for (const output of this.#graph.outputs) this.#lastRead.set(this.#owner(output).value, Infinity);
     for (const { input, output } of this.#donations) this.#findHeirs(this.#graph.inputs[input]!, this.#graph.outputs[output]!, byRoot);
@@ -133,7 +134,7 @@ class Assigner {
     const overwrites = overwriteCandidates(recipe).find((x) => this.#mayOverwrite(recipe, x, step));
     const storage = overwrites ? this.placeOf(overwrites).storage : this.#storage(byteLength(root.type), { kind: 'arena' }, step);
     this.#of.set(root, storage);
-    const chosen = update && overwrites === update.of ? update.recipe : recipe;
+    const chosen = update && overwrites !== update.of ? update.otherwise() : recipe;
     this.calls.push(overwrites ? { recipe: chosen, overwrites } : { recipe: chosen });
     for (const value of [...chosen.reads, root]) this.placeOf(value).storage.last = step;
   }
@@ -144,10 +145,8 @@ class Assigner {
     if (byteOffset !== 0 || this.#lastRead.get(owner) !== step || storage.bytes !== byteLength(recipe.root.type)) return false;
     if (storage.home.kind === 'constant') return false;
     if (storage.home.kind === 'input' && this.#heirs.get(recipe.root) !== storage) return false;
-    const isUpdate = recipe.update?.of === operand;
-    const reads = isUpdate ? recipe.update!.recipe.reads : recipe.reads;
     // Whatever else the kernel reads from this memory must be read element by element, too.
-    return reads.every((r) => this.placeOf(r).storage !== storage || (!isUpdate && recipe.overwritable.includes(r) && this.#owner(r).byteOffset === 0));
+    return recipe.reads.every((r) => this.placeOf(r).storage !== storage || (recipe.overwritable.includes(r) && this.#owner(r).byteOffset === 0));
   }
 
   #placeOutputs(end: number): void {
@@ -193,7 +192,7 @@ class Assigner {
   }
 }
 
-const overwriteCandidates = (recipe: KernelRecipe): Value[] => [...(recipe.update ? [recipe.update.of] : []), ...recipe.overwritable];
+const overwriteCandidates = ({ update, overwritable }: KernelRecipe): readonly Value[] => (update ? [update.of] : overwritable);
 
 /** Assigns memory to everything that the recipes, in calling order, read and store. */
 export function assignStorage(

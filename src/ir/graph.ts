@@ -74,6 +74,11 @@ export function apply(op: Op, inputs: readonly Value[], attrs: Attributes = {}):
   return { id: nextId++, op, inputs, attrs, type };
 }
 
+/** The same op on other operands of the same types. Nothing is checked: passes verify what they make. */
+export function withOperands({ op, attrs, type }: Value, inputs: readonly Value[]): Value {
+  return { id: nextId++, op, inputs, attrs, type };
+}
+
 export const shapeOf = (value: Value): Shape => value.type.shape;
 
 /**

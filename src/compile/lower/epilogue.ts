@@ -67,7 +67,7 @@ function epilogueBehind(group: LoopGroup, result: Value, fusion: Fusion): Lowere
   if (group.root.type.dtype !== 'f32' || result.type.dtype !== 'f32') return undefined;
   if (elementCount(group.root.type.shape) !== elementCount(result.type.shape)) return undefined;
   const list = new OperandList();
-  const builder = new FormulaBuilder(space, group.root, new Set([...fusion.stored, result]), list);
+  const builder = new FormulaBuilder(space, (v) => v !== group.root && (v === result || fusion.stored.has(v)), list);
   const formula = builder.formula(source);
   const nest = simplifyAxes({
     extents: space.extents, formula, target: builder.address(space.linear(target, group.root.type.shape)), keptAxes: space.extents.length,

@@ -38,18 +38,16 @@ export class OperandList {
   }
 }
 
-/** Turns accesses of one loop space into formulas. Stored values become loads, but for the root of the kernel. */
+/** Turns accesses of one loop space into formulas. What `isLoaded` names becomes loads, the rest is computed. */
 export class FormulaBuilder {
   readonly #space: LoopSpace;
-  readonly #root: Value;
-  readonly #stored: ReadonlySet<Value>;
+  readonly #isLoaded: (value: Value) => boolean;
   readonly #operands: OperandList;
   readonly #made = new Map<string, Formula>();
 
-  constructor(space: LoopSpace, root: Value, stored: ReadonlySet<Value>, operands: OperandList) {
+  constructor(space: LoopSpace, isLoaded: (value: Value) => boolean, operands: OperandList) {
     this.#space = space;
-    this.#root = root;
-    this.#stored = stored;
+    this.#isLoaded = isLoaded;
     this.#operands = operands;
   }
 
@@ -74,7 +72,7 @@ export class FormulaBuilder {
   #make(access: Access): Formula {
     const { value, coordinates } = access;
     const dtype = value.type.dtype as DType;
-    if (this.#stored.has(value) && value !== this.#root) {
+    if (this.#isLoaded(value)) {
       const address = this.address(this.#space.linear(coordinates, value.type.shape));
       return { kind: 'load', dtype, buffer: this.#operands.number(value), address };
     }

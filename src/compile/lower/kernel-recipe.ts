@@ -14,8 +14,8 @@ export interface KernelRecipe {
   build(name: string): Kernel;
   /** Reads that the result may share memory with: each element is read where, and before, it is overwritten. */
   readonly overwritable: readonly Value[];
-  /** Another way: the result is `of` with a part of it changed in place. */
-  readonly update?: { readonly of: Value; readonly recipe: KernelRecipe };
+  /** The kernel changes a part of `of` in place. Where `of` must stay as it is, `otherwise` makes the whole result. */
+  readonly update?: { readonly of: Value; otherwise(): KernelRecipe };
   /** Kernels with equal partitions give each thread the same elements; '' if nothing is known. */
   readonly partition: string;
   /** Reads whose elements a thread takes only from where it stores its own results. */

@@ -6,6 +6,7 @@ import type { Value } from '../../ir/graph.ts';
 import { elementCount, rowMajorStrides } from '../../ir/shape.ts';
 import type { Kernel } from '../../kernel/language.ts';
 import type { Machine } from '../../kernel/machine.ts';
+import type { KernelRequest, Schedule } from '../../kernel/template.ts';
 import type { Fusion, Group, LoopGroup, LoopPart, ReduceGroup, TemplateGroup } from '../fuse/group.ts';
 import type { ScheduleChoice } from '../options.ts';
 import { attributesKey, typeKey } from '../structural-key.ts';
@@ -22,12 +23,26 @@ export interface LoweringContext {
   readonly fusion: Fusion;
   readonly machine: Machine;
   readonly chooseSchedule: ScheduleChoice;
+  /** Schedules chosen so far, by template and request. */
+  readonly schedules: Map<string, Schedule>;
+}
+
+/** Requests are shared by equal uses of a template: each one's text is made once. */
+const requestKeys = new WeakMap<KernelRequest, string>();
+
+function requestKey(request: KernelRequest): string {
+  let key = requestKeys.get(request);
+  if (key === undefined) {
+    key = `${[...request.inputs, request.output].map(typeKey).join(' ')} ${attributesKey(request.attrs)}`;
+    requestKeys.set(request, key);
+  }
+  return key;
 }
 
 /** The loop nest of a part, with its loads numbered in `operands`. */
 function nestOf(part: LoopPart, root: Value, stored: ReadonlySet<Value>, operands: OperandList): Nest {
   const { space, source, target } = part;
-  const builder = new FormulaBuilder(space, root, stored, operands);
+  const builder = new FormulaBuilder(space, (v) => v !== root && stored.has(v), operands);
   const formula = builder.formula(source);
   const address = builder.address(space.linear(target, root.type.shape));
   // A reduction's kept axes come first: they are what its target follows.
@@ -89,10 +104,11 @@ function lowerParts(root: Value, parts: readonly LoopPart[], isLayered: boolean,
 
 function lowerLoop(group: LoopGroup, context: LoweringContext): KernelRecipe {
   const { root, parts, isLayered } = group;
-  const whole = lowerParts(root, parts, isLayered, context);
   const operand = root.inputs[0]!;
   const isUpdate = root.op.name === 'dynamic_update_slice' && parts.length === 2 && context.fusion.stored.has(operand);
-  return isUpdate ? { ...whole, update: { of: operand, recipe: lowerParts(root, parts.slice(1), false, context) } } : whole;
+  const whole = (): KernelRecipe => lowerParts(root, parts, isLayered, context);
+  if (!isUpdate) return whole();
+  return { ...lowerParts(root, parts.slice(1), false, context), overwritable: [], update: { of: operand, otherwise: whole } };
 }
 
 function lowerReduce({ root, part }: ReduceGroup, context: LoweringContext): KernelRecipe {
@@ -134,14 +150,19 @@ function lowerTemplate(group: TemplateGroup, context: LoweringContext): KernelRe
   const { root, result, template } = group;
   const lowered = group.epilogue;
   const request = lowered ? { ...group.request, epilogue: lowered.epilogue } : group.request;
-  const schedule = context.chooseSchedule(template, request, template.schedules(request));
-  const types = [...request.inputs, request.output].map(typeKey).join(' ');
+  const key = `template ${template.name} ${requestKey(group.request)} ${lowered?.epilogue.key ?? ''}`;
+  let schedule = context.schedules.get(key);
+  if (!schedule) {
+    schedule = context.chooseSchedule(template, request, template.schedules(request));
+    context.schedules.set(key, schedule);
+  }
+  const chosen = schedule;
   return {
     label: template.name,
-    key: `template ${template.name} ${types} ${attributesKey(request.attrs)} ${attributesKey(schedule)} ${lowered?.epilogue.key ?? ''}`,
+    key: `${key} ${attributesKey(schedule)}`,
     root,
     reads: [...result.inputs, ...(lowered?.operands ?? [])],
-    build: () => template.build(request, schedule),
+    build: () => template.build(request, chosen),
     overwritable: [],
     partition: '',
     localReads: new Set(),
@@ -173,10 +194,9 @@ function lowerDirect(root: Value, machine: Machine): KernelRecipe {
     label: root.op.name, key, root, reads: root.inputs, build: rule(root, machine), overwritable: [], partition: '', localReads: new Set(),
   };
   if (root.op.name !== 'scatter') return recipe;
-  const inPlace: KernelRecipe = {
-    ...recipe, key: `in place ${key}`, reads: root.inputs.slice(1), build: (name) => buildScatter(name, root, true, machine),
-  };
-  return { ...recipe, update: { of: root.inputs[0]!, recipe: inPlace } };
+  const inPlace = (name: string): Kernel => buildScatter(name, root, true, machine);
+  const update = { of: root.inputs[0]!, otherwise: () => recipe };
+  return { ...recipe, key: `in place ${key}`, reads: root.inputs.slice(1), build: inPlace, update };
 }
 
 /** The recipe of one group's kernel. Throws UNSUPPORTED_OP naming an op that has no kernel. */

@@ -1,6 +1,6 @@
 /** Graph passes: what one is, how graphs are rebuilt, and the manager that runs passes in order and checks between them. */
 import { BitloomError } from '../../ir/error.ts';
-import { apply, type Graph, topologicalOrder, type Value } from '../../ir/graph.ts';
+import { type Graph, topologicalOrder, type Value, withOperands } from '../../ir/graph.ts';
 import { verifyGraph } from '../../ir/verifier.ts';
 
 /** One rewrite of whole programs. It keeps inputs, the types of outputs, and every result's meaning. */
@@ -20,18 +20,23 @@ export interface PassRecord {
   readonly values: number;
 }
 
-/** The same op on other operands; the value itself where they are the same. */
+/** The same op on other operands of the same types; the value itself where they are the same. */
 export function withInputs(value: Value, inputs: readonly Value[]): Value {
-  return inputs.every((v, i) => v === value.inputs[i]) ? value : apply(value.op, inputs, value.attrs);
+  return inputs.every((v, i) => v === value.inputs[i]) ? value : withOperands(value, inputs);
 }
 
 /** Rebuilds a graph from its inputs on. `rewrite` gets each value with its operands already rebuilt. */
 export function mapGraph(graph: Graph, rewrite: (value: Value) => Value): Graph {
   const made = new Map<Value, Value>(graph.inputs.map((v) => [v, v]));
+  let isChanged = false;
   for (const value of topologicalOrder(graph.outputs, graph.inputs)) {
-    made.set(value, rewrite(withInputs(value, value.inputs.map((v) => made.get(v)!))));
+    // Most passes change few values: operands are gathered anew only behind a change.
+    const current = isChanged ? withInputs(value, value.inputs.map((v) => made.get(v)!)) : value;
+    const result = rewrite(current);
+    isChanged ||= result !== value;
+    made.set(value, result);
   }
-  return { inputs: graph.inputs, outputs: graph.outputs.map((v) => made.get(v)!) };
+  return isChanged ? { inputs: graph.inputs, outputs: graph.outputs.map((v) => made.get(v)!) } : graph;
 }
 
 /** Runs passes in order. With `check`, verifies after each; the error names the pass. Throws INVALID_GRAPH. */

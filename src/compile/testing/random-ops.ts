@@ -150,8 +150,10 @@ const views: Record<string, RandomOp> = {
     return [b.concat(parts, axis)];
   },
   bitcast: (g) => {
-    const x = g.operand((v) => v.type.dtype !== 'bool' && g.mayApply('bitcast', [v]));
-    if (x.type.dtype === 'bool' || g.isInexact(x)) return [];
+    // The bits of a computed NaN are a target's own: floats come from inputs only.
+    const isPlainBits = (v: Value) => v.type.dtype !== 'bool' && (v.op.name === 'input' || !isFloat(v.type.dtype));
+    const x = g.operand(isPlainBits);
+    if (!isPlainBits(x)) return [];
     const from = DTYPE_BYTES[x.type.dtype as DType];
     const fits = DTYPES.filter((t) => t !== 'bool' && (DTYPE_BYTES[t] <= from || x.type.shape.at(-1) === DTYPE_BYTES[t] / from));
     // NaN patterns may change when f32 registers carry them, so integers stay integers.
