@@ -6,4 +6,5 @@ export * from './language.ts';
 export { type KernelCase, kernelCases, kernelLibrary } from './library/index.ts';
 export * from './machine.ts';
 export * as math from './math.ts';
+export { printKernel } from './printer.ts';
 export * from './template.ts';
