@@ -259,9 +259,9 @@ function movingCases(): KernelCase[] {
     bound: REORDERED,
   });
   return [
-    gather(tensor('f32', 5, 7), tokens(4, 1, 1, -3, 9)),
-    gather(tensor('f16', 5, 3), { dtype: 'u8', shape: [2, 1], values: [3, 200] }),
-    gather(tensor('i32', 3, 2, 2), { dtype: 'u32', shape: [2], values: [1, 4000000000] }),
+    gather(tensor('f32', 5, 17), tokens(4, 1, 1, -3, 9)),
+    gather(tensor('f16', 5, 33), { dtype: 'u8', shape: [2, 1], values: [3, 200] }),
+    gather(tensor('i32', 3, 4, 5), { dtype: 'u32', shape: [2], values: [1, 4000000000] }),
     gather(tensor(formats[1]!, 4, 64), tokens(3, 0)),
     embedding('f32', 8),
     embedding('f16', 5),

@@ -8,6 +8,9 @@
  * repeated element of A are at most 15 registers (engines keep one of 16 for themselves), hence 6 x 8 at 4 lanes.
  * A is read in place where it is f32 and dense along k, else packed as panels [k][mr], mr rows at a time.
  */
+
+import { rankSchedules, WIDENING, type Work } from '../cost.ts';
+import { FLOAT_BYTES, type FloatType } from '../decode.ts';
 import {
   add,
   type BufferParam,
@@ -242,23 +245,59 @@ function storePartial(k: KernelBuilder, output: BufferParam, index: Expr, sum: E
 
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
-/** Candidates for a product: register tiles that fill the registers, kc and nc by the caches, best first. */
-export function gemmSchedules({ batch, m, n, depth }: GemmSizes, machine: Machine): GemmSchedule[] {
+/** What a candidate does: products, panels packed and streamed from L2, A read per column block, C per slice. */
+export function gemmWork(
+  sizes: GemmSizes,
+  schedule: GemmSchedule,
+  { lanes, l2Bytes }: Machine,
+  bType: FloatType = 'f32',
+): Work {
+  const { batch, m, n, depth } = sizes;
+  const { mr, nr, kc, nc, mc } = schedule;
+  const vectors = nr / lanes;
+  const [rowTiles, columnTiles] = [batch * Math.ceil(m / mr), Math.ceil(n / nr)];
+  const [rowBlocks, columnBlocks, slices] = [Math.ceil(m / mc), Math.ceil(n / nc), Math.ceil(depth / kc)];
+  const multiplies = batch * m * columnTiles * vectors * depth;
+  const elements = 2 * batch * m * columnTiles * depth; // a repeated element costs its address, too
+  const packed = ((4.5 + WIDENING[bType]) * batch * rowBlocks * columnTiles * nr * depth) / lanes;
+  const tiles = rowTiles * columnTiles * slices * (10 + (2 * mr * nr) / lanes);
+  const aBytes = 4 * batch * m * depth;
+  return {
+    multiplies,
+    instructions: multiplies + elements + rowTiles * columnTiles * vectors * depth + packed + tiles,
+    chains: mr * vectors,
+    nearBytes: 4 * rowTiles * columnTiles * nr * depth + aBytes * columnBlocks,
+    farBytes:
+      aBytes * (aBytes > l2Bytes ? columnBlocks : 1) +
+      batch * n * depth * FLOAT_BYTES[bType] * rowBlocks +
+      8 * batch * m * n * slices,
+    items: batch * rowBlocks * columnBlocks,
+  };
+}
+
+/**
+ * Candidates for a product, best first: register tiles that fill the registers, kc by shares of L1, nc by L2, and work
+ * items enough to keep the threads equally busy.
+ */
+export function gemmSchedules(sizes: GemmSizes, machine: Machine, bType: FloatType = 'f32'): GemmSchedule[] {
+  const { batch, m, n, depth } = sizes;
   const { lanes, vectorRegisters, l1Bytes, l2Bytes, threads } = machine;
-  const candidates: GemmSchedule[] = [];
-  for (const columns of [2, 3, 1]) {
-    const mr = Math.max(1, Math.min(Math.floor((vectorRegisters - 2 - columns) / columns), m, 12));
-    const nr = columns * lanes;
+  const found = new Map<string, GemmSchedule>();
+  for (const vectors of [2, 3, 1]) {
+    const mr = Math.max(1, Math.min(Math.floor((vectorRegisters - 2 - vectors) / vectors), m, 12));
+    const nr = vectors * lanes;
     for (const share of [4, 2, 8]) {
       const kc = Math.min(roundUp(depth, UNROLL), roundUp(Math.floor(l1Bytes / share / (4 * nr)), 128));
       const most = Math.max(nr, Math.floor(l2Bytes / 2 / (4 * kc * nr)) * nr);
-      // As many items as keep all threads busy to within an eighth, but not more.
-      const items = Math.max(Math.ceil(n / most), Math.ceil((threads === 1 ? 1 : 4 * threads) / batch));
-      const nc = Math.min(most, roundUp(Math.ceil(n / items), nr));
-      const rowItems = Math.ceil((threads === 1 ? 1 : 2 * threads) / (batch * Math.ceil(n / nc)));
-      const mc = Math.max(mr, roundUp(Math.ceil(m / rowItems), mr));
-      candidates.push({ mr, nr, kc, nc, mc });
+      for (const itemsPerThread of threads === 1 ? [1] : [1, 2, 4]) {
+        const items = Math.max(Math.ceil(n / most), Math.ceil((itemsPerThread * threads) / batch));
+        const nc = Math.max(nr, Math.min(most, roundUp(Math.ceil(n / items), nr)));
+        const rowItems = Math.ceil((itemsPerThread * threads) / (batch * Math.max(1, Math.ceil(n / nc))));
+        const mc = Math.max(mr, roundUp(Math.ceil(m / rowItems), mr));
+        const schedule = { mr, nr, kc, nc, mc };
+        found.set(Object.values(schedule).join(), schedule);
+      }
     }
   }
-  return candidates;
+  return rankSchedules([...found.values()], (schedule) => gemmWork(sizes, schedule, machine, bType), machine);
 }

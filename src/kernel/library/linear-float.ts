@@ -3,47 +3,19 @@
  * rows (row-dots.ts), many as a blocked product (gemm.ts); 16-bit weights widen in registers or while packing.
  */
 import { elementCount } from '../../ir/shape.ts';
+import { rankSchedules, type Work } from '../cost.ts';
 import { type FloatType, isFloatType } from '../decode.ts';
 import { KernelBuilder } from '../language.ts';
-import type { Machine } from '../machine.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
-import { emitGemm, type GemmSchedule, gemmSchedules } from './gemm.ts';
+import { emitGemm, type GemmSchedule, gemmSchedules, gemmWork } from './gemm.ts';
 import { kernelName } from './naming.ts';
 import { denseSource } from './panel-source.ts';
 import { Results, writesFloats } from './results.ts';
-import { emitRowDots, type RowDotSchedule } from './row-dots.ts';
-
-/** Tokens up to which reading the weights in place beats packing them. */
-const FEW_TOKENS = 16;
+import { emitRowDots, type RowDotSchedule, rowDotSchedules, rowDotWork } from './row-dots.ts';
 
 /** Sizes of x [..., depth] by w [n, depth]. */
 export function linearSizes({ inputs: [x, w] }: KernelRequest): { m: number; n: number; depth: number } {
   return { m: elementCount(x!.shape.slice(0, -1)), n: w!.shape[0]!, depth: w!.shape[1]! };
-}
-
-function rowDotSchedules(m: number, { vectorRegisters }: Machine): RowDotSchedule[] {
-  const shapes =
-    m === 1
-      ? [
-          [1, 4, 2],
-          [1, 8, 1],
-          [1, 4, 1],
-          [1, 2, 4],
-        ]
-      : m === 2
-        ? [
-            [2, 4, 1],
-            [2, 2, 2],
-          ]
-        : [
-            [3, 3, 1],
-            [4, 2, 1],
-            [2, 4, 1],
-          ];
-  const fitting = shapes.filter(([tokens, rows, split]) => tokens! * rows! * split! + tokens! + 2 <= vectorRegisters);
-  return fitting.flatMap(([tokens, rows, split]) =>
-    [4, 2].map((unroll) => ({ tokens: tokens!, rows: rows!, split: split!, unroll })),
-  );
 }
 
 const isRowDots = (schedule: Schedule): schedule is RowDotSchedule => 'tokens' in schedule;
@@ -54,10 +26,16 @@ export const linearFloat: KernelTemplate = {
   supports: (request) =>
     request.inputs.every((t) => isFloatType(t.dtype)) && request.output.dtype === 'f32' && writesFloats(request),
   schedules(request) {
-    const { m, n, depth } = linearSizes(request);
-    const dots = rowDotSchedules(m, request.machine);
-    const blocked = gemmSchedules({ batch: 1, m, n, depth }, request.machine);
-    return m <= FEW_TOKENS ? [...dots, ...blocked] : [...blocked, ...dots];
+    const { machine } = request;
+    const sizes = linearSizes(request);
+    const [x, w] = request.inputs.map((t) => t.dtype as FloatType) as [FloatType, FloatType];
+    const blocked = gemmSchedules({ batch: 1, ...sizes }, machine, w);
+    const all: Schedule[] = [...rowDotSchedules(sizes.m, machine), ...blocked];
+    const work = (schedule: Schedule): Work =>
+      isRowDots(schedule)
+        ? rowDotWork(sizes, { x, w }, schedule, machine)
+        : gemmWork({ batch: 1, ...sizes }, schedule as GemmSchedule, machine, w);
+    return rankSchedules(all, work, machine);
   },
   build(request, schedule) {
     const { m, n, depth } = linearSizes(request);

@@ -9,6 +9,7 @@
  * integer and six f32 accumulators, two vectors of codes and one of activations fill 15 registers.
  */
 import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import { rankSchedules, type Work } from '../cost.ts';
 import { groupOrder, loadField, panelCodes, subBlockBytes } from '../decode.ts';
 import {
   add,
@@ -31,11 +32,11 @@ import { KernelBuilder, type Variable } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
 import { linearSizes } from './linear-float.ts';
 import { kernelName } from './naming.ts';
+import { type PanelReader, PanelStage } from './panel-stage.ts';
 import { Results, writesFloats } from './results.ts';
 import { forTiles } from './tiles.ts';
 
 const LANES = 4;
-const VECTOR_BYTES = 16;
 const F32X4 = vectorType('f32', LANES);
 const I32X4 = vectorType('i32', LANES);
 
@@ -45,12 +46,6 @@ interface PackedSchedule extends Schedule {
   readonly panels: number;
   readonly staged: number;
   readonly block: number;
-}
-
-/** Where a tile finds the codes and parameters of block `at` of panel `p`. */
-interface PanelReader {
-  codes(panel: number, subBlock: number): (group: number) => Expr;
-  field(panel: number, which: 'scale' | 'min' | 'zeroPoint'): Expr;
 }
 
 class PackedLinear {
@@ -191,93 +186,45 @@ class PackedLinear {
   }
 }
 
-/** Panels decoded to bytes in scratch: per block the parameters as f32, then one vector of codes per group and panel. */
-class PanelStage {
-  readonly #k: KernelBuilder;
-  readonly #buffer: BufferParam;
-  readonly #format: NumberFormat;
-  readonly #blocks: number;
-  readonly #panels: number;
-  readonly #scratch: { buffer: BufferParam; byteOffset: number };
-  readonly #fields: readonly ('scale' | 'min' | 'zeroPoint')[];
-
-  constructor(k: KernelBuilder, buffer: BufferParam, format: NumberFormat, panels: number, blocks: number) {
-    this.#k = k;
-    this.#buffer = buffer;
-    this.#format = format;
-    this.#panels = panels;
-    this.#blocks = blocks;
-    this.#fields = (['scale', 'min', 'zeroPoint'] as const).filter((which) => format[which] !== null);
-    this.#scratch = k.threadScratch(blocks * this.#blockBytes);
-  }
-
-  get #blockBytes(): number {
-    return VECTOR_BYTES * this.#panels * (this.#fields.length + this.#format.blockSize / 4);
-  }
-
-  #fieldOffset(panel: number, which: 'scale' | 'min' | 'zeroPoint'): number {
-    return VECTOR_BYTES * (this.#fields.indexOf(which) * this.#panels + panel);
-  }
-
-  #codeOffset(panel: number, subBlock: number, group: number): number {
-    return VECTOR_BYTES * ((this.#fields.length + (subBlock * SUB_BLOCK) / 4 + group) * this.#panels + panel);
-  }
-
-  /** Decodes panels first .. first + panels - 1. */
-  fill(first: Expr, panels: number): void {
-    const [k, format] = [this.#k, this.#format];
-    const to = k.variable(i32(this.#scratch.byteOffset));
-    const bytes = panelBlockBytes(format);
-    const start = k.let(mul(first, this.#blocks * bytes));
-    k.loop(start, add(start, this.#blocks * bytes), bytes, (at) => {
-      for (let p = 0; p < panels; p++) {
-        const base = add(at, p * this.#blocks * bytes);
-        const put = (offset: number, memory: 'f32' | 'i32', value: Expr): void =>
-          k.store(this.#scratch.buffer, memory, add(to, offset), value);
-        for (const which of this.#fields)
-          put(this.#fieldOffset(p, which), 'f32', loadField(k, format, format[which]!, this.#buffer, base, 0, LANES));
-        for (let subBlock = 0; subBlock * SUB_BLOCK < format.blockSize; subBlock++) {
-          const codes = panelCodes(k, format, this.#buffer, add(base, subBlock * subBlockBytes(format)));
-          for (const group of groupOrder(format)) put(this.#codeOffset(p, subBlock, group), 'i32', codes(group));
-        }
-      }
-      k.set(to, add(to, this.#blockBytes));
-    });
-  }
-
-  /** A reader that stands at the first block. */
-  reader(): { reader: PanelReader; next: () => void } {
-    const k = this.#k;
-    const at = k.variable(i32(this.#scratch.byteOffset));
-    const load = (memory: 'f32' | 'i32', offset: number): Expr =>
-      k.load(this.#scratch.buffer, memory, add(at, offset), LANES);
-    return {
-      reader: {
-        codes: (panel, subBlock) => (group) => load('i32', this.#codeOffset(panel, subBlock, group)),
-        field: (panel, which) => load('f32', this.#fieldOffset(panel, which)),
-      },
-      next: () => k.set(at, add(at, this.#blockBytes)),
-    };
-  }
+/** What a candidate does per block: decodes codes, repeats activations, multiplies, and applies scales. */
+function packedWork(request: KernelRequest, { tokens, panels, staged, block }: PackedSchedule): Work {
+  const { m, n, depth } = linearSizes(request);
+  const [x, w] = request.inputs.map((t) => t.dtype as NumberFormat) as [NumberFormat, NumberFormat];
+  const panelCount = Math.ceil(n / LANES);
+  const [tokenTiles, panelTiles] = [Math.ceil(m / tokens), Math.ceil(panelCount / panels)];
+  const blocks = depth / w.blockSize;
+  const groups = w.blockSize / 4;
+  const decode = groups * w.planes.reduce((sum, { bits }) => sum + bits / 8 + 2, 0) + 14;
+  const rounds = staged ? Math.ceil(m / block) : tokenTiles;
+  const loads = staged ? tokenTiles * (1.5 * groups + 3) + 2 * rounds * groups : 0;
+  const perPanel = rounds * decode + loads + m * 4;
+  const xBytes = m * blocks * x.blockBytes;
+  const wBytes = panelCount * blocks * panelBlockBytes(w);
+  const { l1Bytes, l2Bytes } = request.machine;
+  return {
+    multiplies: m * panelCount * blocks * groups,
+    instructions: blocks * (m * panelCount * groups + panelCount * perPanel + m * panelTiles * (2 * groups + 6)),
+    chains: 8, // sums start afresh with every block
+    nearBytes: (2 * xBytes < l1Bytes ? xBytes : xBytes * panelTiles) + (wBytes > l2Bytes ? 0 : wBytes * rounds),
+    farBytes: wBytes > l2Bytes ? wBytes * (staged ? rounds : 1) : 0,
+    items: panelTiles * (staged ? rounds : 1),
+  };
 }
 
-/** Tokens up to which decoding in registers is cheaper than staging. */
-const FEW_TOKENS = 4;
-
+/** Tiles that the registers hold; staged ones take as many tokens at once as half of L2 holds of activations. */
 function packedSchedules(request: KernelRequest): PackedSchedule[] {
   const { m, depth } = linearSizes(request);
-  const few = [2, 1, 4].flatMap((panels) =>
-    [Math.min(m, 4), 1].map((tokens) => ({ tokens: Math.max(1, tokens), panels, staged: 0, block: 0 })),
-  );
-  // As many tokens as half of L2 holds of activations.
   const block = Math.max(24, Math.floor(request.machine.l2Bytes / 2 / Math.max(1, depth) / 24) * 24);
-  const many = [
-    [3, 2],
-    [4, 1],
-    [2, 2],
-    [4, 2],
-  ].map(([tokens, panels]) => ({ tokens: tokens!, panels: panels!, staged: 1, block }));
-  return m <= FEW_TOKENS ? [...few, ...many] : [...many, ...few];
+  const candidates: PackedSchedule[] = [];
+  for (const tokens of [1, 2, 3, 4]) {
+    for (const panels of [1, 2, 4]) {
+      const registers = 2 * tokens * panels + panels + 1;
+      if (tokens > Math.max(1, m) || registers >= request.machine.vectorRegisters) continue;
+      candidates.push({ tokens, panels, staged: 0, block: 0 });
+      if (m > tokens) candidates.push({ tokens, panels, staged: 1, block });
+    }
+  }
+  return rankSchedules(candidates, (schedule) => packedWork(request, schedule), request.machine);
 }
 
 export const linearPacked: KernelTemplate = {

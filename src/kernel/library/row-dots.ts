@@ -6,6 +6,8 @@
  * registers at most. Every weight is read once per tile of tokens, which is what counts when there are few
  * tokens: one pass over the weights at the speed of memory. Many tokens are the work of gemm.ts.
  */
+
+import { WIDENING, type Work } from '../cost.ts';
 import { FLOAT_BYTES, type FloatType, loadFloat } from '../decode.ts';
 import {
   add,
@@ -21,6 +23,7 @@ import {
   vectorType,
 } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
+import type { Machine } from '../machine.ts';
 import type { Schedule } from '../template.ts';
 import type { Results } from './results.ts';
 import { forTiles } from './tiles.ts';
@@ -135,4 +138,42 @@ export function storeSums(
     results.store(rowStart, add(column, c), binary('add', binary('add', p, q), binary('add', r, s)));
   }
   for (; c < sums.length; c++) results.store(rowStart, add(column, c), unary('reduce_add', sums[c]!));
+}
+
+/** What a candidate does: every tile loads its rows once per step of lanes; weights pass once from afar. */
+export function rowDotWork(
+  { m, n, depth }: { readonly m: number; readonly n: number; readonly depth: number },
+  types: { readonly x: FloatType; readonly w: FloatType },
+  { tokens, rows, split }: RowDotSchedule,
+  { lanes, l1Bytes, l2Bytes }: Machine,
+): Work {
+  const steps = Math.ceil(depth / lanes);
+  const [tokenTiles, rowTiles] = [Math.ceil(m / tokens), Math.ceil(n / rows)];
+  const loads = n * tokenTiles * (1 + WIDENING[types.w]) + m * rowTiles * (1 + WIDENING[types.x]);
+  const [xBytes, wBytes] = [m * depth * FLOAT_BYTES[types.x], n * depth * FLOAT_BYTES[types.w]];
+  return {
+    multiplies: m * n * steps,
+    instructions: m * n * steps + loads * steps + 5 * m * n + 12 * tokenTiles * rowTiles,
+    chains: Math.min(m, tokens) * rows * split,
+    nearBytes: (2 * xBytes < l1Bytes ? xBytes : xBytes * rowTiles) + (wBytes > l2Bytes ? 0 : wBytes),
+    farBytes: (wBytes > l2Bytes ? wBytes : 0) + (xBytes > l2Bytes ? xBytes * rowTiles : 0),
+    items: rowTiles,
+  };
+}
+
+/** Candidates for a product of few tokens: tiles that fit the registers, enough chains, two unrollings. */
+export function rowDotSchedules(m: number, { vectorRegisters }: Machine): RowDotSchedule[] {
+  const most = Math.min(4, Math.max(1, m));
+  const candidates: RowDotSchedule[] = [];
+  for (let tokens = most; tokens >= Math.max(1, most - 2); tokens--) {
+    for (const rows of [4, 3, 2, 8]) {
+      for (const split of [1, 2, 4]) {
+        const registers = tokens * rows * split + tokens + 2;
+        const chains = tokens * rows * split;
+        if (registers > vectorRegisters || chains < 6) continue;
+        candidates.push({ tokens, rows, split, unroll: 4 });
+      }
+    }
+  }
+  return candidates;
 }

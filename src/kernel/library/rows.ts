@@ -46,10 +46,17 @@ function entryBytes({ dtype, shape }: TensorType): number {
   return isPacked(dtype) ? (elements / dtype.blockSize) * dtype.blockBytes : elements * DTYPE_BYTES[dtype];
 }
 
+/** Bytes of an entry from which copying beats reading single elements, which fuses with what follows. */
+const LEAST_ENTRY = 64;
+
 export const gatherRows: KernelTemplate = {
   op: 'gather',
   name: 'gather rows',
-  supports: ({ inputs: [, indices], attrs, epilogue }) => attrs.axis === 0 && isInteger(indices!.dtype) && !epilogue,
+  supports: ({ inputs: [table, indices], attrs, epilogue }) =>
+    attrs.axis === 0 &&
+    isInteger(indices!.dtype) &&
+    !epilogue &&
+    (isPacked(table!.dtype) || entryBytes(table!) >= LEAST_ENTRY),
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('gather', request, schedule), request.machine.lanes);
