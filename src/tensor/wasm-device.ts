@@ -1,7 +1,6 @@
 /** The WebAssembly device: graphs are compiled to one module each and run by all threads. */
-import { compileGraph } from '../compile/index.ts';
+import { compileGraph, explain } from '../compile/index.ts';
 import type { Graph } from '../ir/graph.ts';
-import { printGraph } from '../ir/printer.ts';
 import type { Kernel } from '../kernel/language.ts';
 import { kernelLibrary } from '../kernel/library/index.ts';
 import type { DeviceBuffer } from '../target/target.ts';
@@ -63,7 +62,7 @@ export class WasmDevice implements Device {
       inputs: program.inputs,
       outputs: program.outputs,
       run: (inputs, outputs) => program.run(inputs, outputs),
-      explain: () => printGraph(program.report.graph.after),
+      explain: () => explain(program.report),
       dispose: () => program.dispose(),
     };
   }
