@@ -65,8 +65,14 @@ export function storeFloat(
   byteOffset: Operand,
   value: Expr,
 ): void {
-  if (dtype === 'f32') return k.store(buffer, 'f32', byteOffset, value);
-  if (dtype === 'f16') return k.store(buffer, 'u16', byteOffset, unary('f32_to_f16', value));
+  if (dtype === 'f32') {
+    k.store(buffer, 'f32', byteOffset, value);
+    return;
+  }
+  if (dtype === 'f16') {
+    k.store(buffer, 'u16', byteOffset, unary('f32_to_f16', value));
+    return;
+  }
   const x = k.let(value);
   const bits = k.let(unary('bits_i32', x));
   const rounded = shrU(add(add(bits, 0x7fff), and(shrU(bits, 16), 1)), 16);

@@ -20,26 +20,57 @@ export type MemoryType = 'f32' | 'i32' | 'i16' | 'u16' | 'i8' | 'u8';
 export const MEMORY_BYTES: Readonly<Record<MemoryType, number>> = { f32: 4, i32: 4, i16: 2, u16: 2, i8: 1, u8: 1 };
 
 export type UnaryOp =
-  | 'neg' | 'abs' | 'sqrt' | 'floor' | 'ceil' | 'nearest' | 'trunc' // f32 (neg, abs: i32 too)
+  | 'neg'
+  | 'abs'
+  | 'sqrt'
+  | 'floor'
+  | 'ceil'
+  | 'nearest'
+  | 'trunc' // f32 (neg, abs: i32 too)
   | 'not' // i32 bits, or a mask
-  | 'to_f32' | 'to_f32_u' // i32 -> f32, round to nearest even
-  | 'to_i32' | 'to_u32' // f32 -> i32, truncates, saturates, NaN gives 0
-  | 'bits_f32' | 'bits_i32' // reinterpret, same bits
+  | 'to_f32'
+  | 'to_f32_u' // i32 -> f32, round to nearest even
+  | 'to_i32'
+  | 'to_u32' // f32 -> i32, truncates, saturates, NaN gives 0
+  | 'bits_f32'
+  | 'bits_i32' // reinterpret, same bits
   | 'f16_to_f32' // i32 holding 16 bits of a binary16 -> f32, exact
   | 'f32_to_f16' // f32 -> i32 holding binary16 bits, round to nearest even
   | 'mask_to_i32' // mask -> 1 or 0
   | 'splat' // scalar -> vector
-  | 'reduce_add' | 'reduce_min' | 'reduce_max'; // vector -> scalar, over lanes
+  | 'reduce_add'
+  | 'reduce_min'
+  | 'reduce_max'; // vector -> scalar, over lanes
 
 export type BinaryOp =
-  | 'add' | 'sub' | 'mul' | 'min' | 'max' // f32 (min, max propagate NaN) or i32 (signed)
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'min'
+  | 'max' // f32 (min, max propagate NaN) or i32 (signed)
   | 'div' // f32
-  | 'div_s' | 'div_u' | 'rem_s' | 'rem_u' // scalar i32; never by zero
-  | 'min_u' | 'max_u' // i32
-  | 'and' | 'or' | 'xor' // i32 bits, or masks
-  | 'shl' | 'shr_s' | 'shr_u' // i32 by a scalar i32 amount
-  | 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' // -> mask; f32 or signed i32
-  | 'lt_u' | 'le_u' | 'gt_u' | 'ge_u'; // -> mask; unsigned i32
+  | 'div_s'
+  | 'div_u'
+  | 'rem_s'
+  | 'rem_u' // scalar i32; never by zero
+  | 'min_u'
+  | 'max_u' // i32
+  | 'and'
+  | 'or'
+  | 'xor' // i32 bits, or masks
+  | 'shl'
+  | 'shr_s'
+  | 'shr_u' // i32 by a scalar i32 amount
+  | 'eq'
+  | 'ne'
+  | 'lt'
+  | 'le'
+  | 'gt'
+  | 'ge' // -> mask; f32 or signed i32
+  | 'lt_u'
+  | 'le_u'
+  | 'gt_u'
+  | 'ge_u'; // -> mask; unsigned i32
 
 export type TernaryOp =
   | 'fma' // a * b + c, rounded once or twice as the machine does
@@ -61,16 +92,29 @@ export type Expr =
   | { readonly kind: 'unary'; readonly type: Type; readonly op: UnaryOp; readonly a: Expr }
   | { readonly kind: 'binary'; readonly type: Type; readonly op: BinaryOp; readonly a: Expr; readonly b: Expr }
   | {
-      readonly kind: 'ternary'; readonly type: Type; readonly op: TernaryOp;
-      readonly a: Expr; readonly b: Expr; readonly c: Expr;
+      readonly kind: 'ternary';
+      readonly type: Type;
+      readonly op: TernaryOp;
+      readonly a: Expr;
+      readonly b: Expr;
+      readonly c: Expr;
     }
   /** `type.lanes` consecutive memory elements at `buffer + byteOffset`. Any alignment. */
   | {
-      readonly kind: 'load'; readonly type: Type; readonly memory: MemoryType;
-      readonly buffer: BufferParam; readonly byteOffset: Expr;
+      readonly kind: 'load';
+      readonly type: Type;
+      readonly memory: MemoryType;
+      readonly buffer: BufferParam;
+      readonly byteOffset: Expr;
     }
   /** 32-bit lanes picked from the concatenation of `a` and `b`; `pattern[i]` in 0..2*lanes-1. */
-  | { readonly kind: 'shuffle'; readonly type: Type; readonly a: Expr; readonly b: Expr; readonly pattern: readonly number[] }
+  | {
+      readonly kind: 'shuffle';
+      readonly type: Type;
+      readonly a: Expr;
+      readonly b: Expr;
+      readonly pattern: readonly number[];
+    }
   | { readonly kind: 'extract'; readonly type: Type; readonly a: Expr; readonly lane: number }
   /** Byte look-up: byte i of the result is `table[indices byte i & 15]`, per 128-bit group. `table` has 16 bytes. */
   | { readonly kind: 'lookup'; readonly type: Type; readonly table: readonly number[]; readonly indices: Expr }
@@ -86,17 +130,38 @@ export const sameType = (a: Type, b: Type): boolean => a.element === b.element &
 
 export const i32 = (value: number): Expr => ({ kind: 'const', type: I32, value: value | 0 });
 export const f32 = (value: number): Expr => ({ kind: 'const', type: F32, value: Math.fround(value) });
-export const constant = (type: Type, value: number): Expr =>
-  ({ kind: 'const', type, value: type.element === 'f32' ? Math.fround(value) : value | 0 });
+export const constant = (type: Type, value: number): Expr => ({
+  kind: 'const',
+  type,
+  value: type.element === 'f32' ? Math.fround(value) : value | 0,
+});
 export const threadIndex: Expr = { kind: 'thread', type: I32 };
 export const threadCount: Expr = { kind: 'threads', type: I32 };
 
-const COMPARES: ReadonlySet<BinaryOp> = new Set(['eq', 'ne', 'lt', 'le', 'gt', 'ge', 'lt_u', 'le_u', 'gt_u', 'ge_u'] as const);
+const COMPARES: ReadonlySet<BinaryOp> = new Set([
+  'eq',
+  'ne',
+  'lt',
+  'le',
+  'gt',
+  'ge',
+  'lt_u',
+  'le_u',
+  'gt_u',
+  'ge_u',
+] as const);
 const SHIFTS: ReadonlySet<BinaryOp> = new Set(['shl', 'shr_s', 'shr_u'] as const);
 
 const UNARY_RESULT: Partial<Record<UnaryOp, Element>> = {
-  to_f32: 'f32', to_f32_u: 'f32', to_i32: 'i32', to_u32: 'i32', bits_f32: 'f32', bits_i32: 'i32',
-  f16_to_f32: 'f32', f32_to_f16: 'i32', mask_to_i32: 'i32',
+  to_f32: 'f32',
+  to_f32_u: 'f32',
+  to_i32: 'i32',
+  to_u32: 'i32',
+  bits_f32: 'f32',
+  bits_i32: 'i32',
+  f16_to_f32: 'f32',
+  f32_to_f16: 'i32',
+  mask_to_i32: 'i32',
 };
 
 export function unary(op: UnaryOp, a: Expr): Expr {
@@ -130,7 +195,9 @@ export function binary(op: BinaryOp, left: Operand, right: Operand): Expr {
   }
   const [a, b] = unify(left, right);
   if (a.type.element !== b.type.element) {
-    throw new BitloomError('INVALID_GRAPH', `kernel operation ${op} mixes ${a.type.element} and ${b.type.element}`, { op });
+    throw new BitloomError('INVALID_GRAPH', `kernel operation ${op} mixes ${a.type.element} and ${b.type.element}`, {
+      op,
+    });
   }
   const type = COMPARES.has(op) ? { element: 'mask' as const, lanes: a.type.lanes } : a.type;
   return fold({ kind: 'binary', op, a, b, type });
@@ -146,10 +213,21 @@ export function ternary(op: TernaryOp, a: Operand, b: Operand, c: Operand): Expr
 }
 
 const INTEGER_FOLDS: Partial<Record<BinaryOp, (a: number, b: number) => number>> = {
-  add: (a, b) => a + b, sub: (a, b) => a - b, mul: (a, b) => Math.imul(a, b), and: (a, b) => a & b, or: (a, b) => a | b,
-  xor: (a, b) => a ^ b, shl: (a, b) => a << b, shr_s: (a, b) => a >> b, shr_u: (a, b) => a >>> b,
-  div_u: (a, b) => (a >>> 0) / (b >>> 0), rem_u: (a, b) => (a >>> 0) % (b >>> 0),
-  div_s: (a, b) => a / b, rem_s: (a, b) => a % b, min: Math.min, max: Math.max,
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => Math.imul(a, b),
+  and: (a, b) => a & b,
+  or: (a, b) => a | b,
+  xor: (a, b) => a ^ b,
+  shl: (a, b) => a << b,
+  shr_s: (a, b) => a >> b,
+  shr_u: (a, b) => a >>> b,
+  div_u: (a, b) => (a >>> 0) / (b >>> 0),
+  rem_u: (a, b) => (a >>> 0) % (b >>> 0),
+  div_s: (a, b) => a / b,
+  rem_s: (a, b) => a % b,
+  min: Math.min,
+  max: Math.max,
 };
 
 /** Folds scalar integer arithmetic and re-associates added constants, so that addresses become base + constant. */
@@ -173,7 +251,8 @@ function fold(e: Expr & { kind: 'binary' }): Expr {
   if (b.value === 1 && (op === 'mul' || op === 'div_u' || op === 'div_s')) return a;
   if (b.value === 1 && (op === 'rem_u' || op === 'rem_s')) return i32(0);
   if (op === 'add' && addedConstant(a) !== 0) return add(withoutConstant(a), addedConstant(a) + b.value);
-  if (op === 'mul' && addedConstant(a) !== 0) return add(mul(withoutConstant(a), b), Math.imul(addedConstant(a), b.value));
+  if (op === 'mul' && addedConstant(a) !== 0)
+    return add(mul(withoutConstant(a), b), Math.imul(addedConstant(a), b.value));
   return e;
 }
 

@@ -8,8 +8,22 @@
  */
 import { BitloomError } from '../ir/error.ts';
 import {
-  add, binary, type BufferParam, type Expr, I32, i32, MEMORY_BYTES, type MemoryType, min, mul, type Operand, sameType, sub,
-  threadCount, threadIndex, type Type,
+  add,
+  type BufferParam,
+  binary,
+  type Expr,
+  I32,
+  i32,
+  MEMORY_BYTES,
+  type MemoryType,
+  min,
+  mul,
+  type Operand,
+  sameType,
+  sub,
+  type Type,
+  threadCount,
+  threadIndex,
 } from './expression.ts';
 
 export type Variable = Expr & { kind: 'var' };
@@ -18,17 +32,26 @@ export type Statement =
   /** Gives a register its value. `let` and loop indices are assigned once, variables at will. */
   | { readonly kind: 'assign'; readonly target: Variable; readonly value: Expr }
   | {
-      readonly kind: 'store'; readonly memory: MemoryType; readonly buffer: BufferParam;
-      readonly byteOffset: Expr; readonly value: Expr;
+      readonly kind: 'store';
+      readonly memory: MemoryType;
+      readonly buffer: BufferParam;
+      readonly byteOffset: Expr;
+      readonly value: Expr;
     }
   /** for (index = start; index < end; index += step), signed compare; `step` is a positive constant. */
   | {
-      readonly kind: 'loop'; readonly index: Variable; readonly start: Expr; readonly end: Expr;
-      readonly step: number; readonly body: readonly Statement[];
+      readonly kind: 'loop';
+      readonly index: Variable;
+      readonly start: Expr;
+      readonly end: Expr;
+      readonly step: number;
+      readonly body: readonly Statement[];
     }
   | { readonly kind: 'while'; readonly condition: Expr; readonly body: readonly Statement[] }
   | {
-      readonly kind: 'if'; readonly condition: Expr; readonly then: readonly Statement[];
+      readonly kind: 'if';
+      readonly condition: Expr;
+      readonly then: readonly Statement[];
       readonly otherwise: readonly Statement[];
     }
   | { readonly kind: 'barrier' };
@@ -107,7 +130,11 @@ export class KernelBuilder {
 
   set(target: Variable, value: Expr): void {
     if (!sameType(target.type, value.type)) {
-      throw new BitloomError('INVALID_GRAPH', `kernel ${this.name} assigns ${value.type.element}x${value.type.lanes} to a register of ${target.type.element}x${target.type.lanes}`, { kernel: this.name });
+      throw new BitloomError(
+        'INVALID_GRAPH',
+        `kernel ${this.name} assigns ${value.type.element}x${value.type.lanes} to a register of ${target.type.element}x${target.type.lanes}`,
+        { kernel: this.name },
+      );
     }
     this.#block.push({ kind: 'assign', target, value });
   }
@@ -115,7 +142,13 @@ export class KernelBuilder {
   /** Loads `lanes` consecutive elements at a byte offset; narrow integers widen to i32. */
   load(buffer: BufferParam, memory: MemoryType, byteOffset: Operand, lanes = 1): Expr {
     const type = { element: memory === 'f32' ? ('f32' as const) : ('i32' as const), lanes };
-    return { kind: 'load', type, memory, buffer, byteOffset: typeof byteOffset === 'number' ? i32(byteOffset) : byteOffset };
+    return {
+      kind: 'load',
+      type,
+      memory,
+      buffer,
+      byteOffset: typeof byteOffset === 'number' ? i32(byteOffset) : byteOffset,
+    };
   }
 
   /** Loads at an element index: byte offset = index * bytes of the memory type. */

@@ -139,9 +139,9 @@ describe('unary functions', () => {
 
   it('gives tangent as the quotient of sine and cosine', () => {
     const x = spread(600, 12);
-    run(math.tan, x).forEach((y, i) =>
-      expect(Math.abs(y - Math.tan(x[i]!))).toBeLessThanOrEqual(1e-6 * (1 + Math.tan(x[i]!) ** 2)),
-    );
+    run(math.tan, x).forEach((y, i) => {
+      expect(Math.abs(y - Math.tan(x[i]!))).toBeLessThanOrEqual(1e-6 * (1 + Math.tan(x[i]!) ** 2));
+    });
   });
 
   it('takes signs and keeps zeros and NaN', () => {

@@ -197,7 +197,7 @@ class Attention {
           );
           queries.forEach((at, r) => {
             const query = k.let(k.load(this.#q, 'f32', add(add(at, mul(d, 4)), 4 * u), ROWS));
-            vectors.forEach((vector, p) => k.set(dots[p]![r]!, fma(query, vector, dots[p]![r]!)));
+            for (const [p, vector] of vectors.entries()) k.set(dots[p]![r]!, fma(query, vector, dots[p]![r]!));
           });
         }
       });
@@ -264,13 +264,13 @@ class Attention {
         );
         sums.forEach((all, r) => {
           const power = k.let(repeatLane(powers, r));
-          all.forEach((sum, v) => k.set(sum, fma(power, row[v]!, sum)));
+          for (const [v, sum] of all.entries()) k.set(sum, fma(power, row[v]!, sum));
         });
         k.set(value, add(value, valueDim * bytes));
       });
-      sums.forEach((all, r) =>
-        all.forEach((sum, v) => k.store(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), sum)),
-      );
+      for (const [r, all] of sums.entries()) {
+        for (const [v, sum] of all.entries()) k.store(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), sum);
+      }
     });
   }
 

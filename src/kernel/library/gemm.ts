@@ -105,7 +105,10 @@ class Gemm {
       this.#rowTiles(pass, firstRow, lastRow);
     };
     const slices = Math.max(1, Math.ceil(depth / kc));
-    if (slices === 1) return slice({ start: i32(0), length: i32(depth) }, true, true);
+    if (slices === 1) {
+      slice({ start: i32(0), length: i32(depth) }, true, true);
+      return;
+    }
     slice({ start: i32(0), length: i32(kc) }, true, false);
     if (slices > 2) k.loop(kc, (slices - 1) * kc, kc, (start) => slice({ start, length: i32(kc) }, false, false));
     slice({ start: i32((slices - 1) * kc), length: i32(depth - (slices - 1) * kc) }, false, true);
@@ -200,7 +203,7 @@ class Gemm {
       );
       sums.forEach((row, i) => {
         const element = k.let(splat(k.load(a.buffer, 'f32', add(at, u * a.depthBytes + i * a.rowBytes)), k.lanes));
-        row.forEach((sum, v) => k.set(sum, fma(element, vectors[v]!, sum)));
+        for (const [v, sum] of row.entries()) k.set(sum, fma(element, vectors[v]!, sum));
       });
     };
     const depth = range.length;
@@ -237,10 +240,11 @@ interface RowPanel {
 }
 
 function storePartial(k: KernelBuilder, output: BufferParam, index: Expr, sum: Expr, count: number): void {
-  if (count === k.lanes) return k.storeAt(output, 'f32', index, sum);
-  for (let lane = 0; lane < count; lane++) {
-    k.storeAt(output, 'f32', add(index, lane), { kind: 'extract', type: F32, a: sum, lane });
-  }
+  if (count === k.lanes) k.storeAt(output, 'f32', index, sum);
+  else
+    for (let lane = 0; lane < count; lane++) {
+      k.storeAt(output, 'f32', add(index, lane), { kind: 'extract', type: F32, a: sum, lane });
+    }
 }
 
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;

@@ -137,9 +137,9 @@ class PackedLinear {
           const weights = codes.map((c) => k.let(c(group)));
           for (let t = 0; t < tokens; t++) {
             const activations = k.let(splat(xField(t, x.codesOffset + subBlock * SUB_BLOCK + 4 * group, 'i32'), LANES));
-            weights.forEach((c, p) =>
-              k.set(dots[t]![p]!, ternary(w.bits < 8 ? 'dot8u7' : 'dot8u8', dots[t]![p]!, activations, c)),
-            );
+            for (const [p, c] of weights.entries()) {
+              k.set(dots[t]![p]!, ternary(w.bits < 8 ? 'dot8u7' : 'dot8u8', dots[t]![p]!, activations, c));
+            }
           }
         }
       }
@@ -176,7 +176,10 @@ class PackedLinear {
           this.#results.storeFirst(rowStart, mul(add(panel, p), LANES), sum, count);
         });
       });
-    if (n % LANES === 0) return store(LANES);
+    if (n % LANES === 0) {
+      store(LANES);
+      return;
+    }
     const isLast = binary('eq', add(panel, sums[0]!.length), Math.ceil(n / LANES));
     k.if(
       isLast,

@@ -34,9 +34,9 @@ export function sumColumns(
   const step = CHAINS * k.lanes;
   const unrolled = columns - (columns % step);
   const sums = Array.from({ length: CHAINS }, () => k.variable(constant(vectorType('f32', k.lanes), 0)));
-  k.loop(0, unrolled, step, (column) =>
-    sums.forEach((sum, c) => k.set(sum, term(add(column, c * k.lanes), k.lanes, sum))),
-  );
+  k.loop(0, unrolled, step, (column) => {
+    for (const [c, sum] of sums.entries()) k.set(sum, term(add(column, c * k.lanes), k.lanes, sum));
+  });
   const total = k.variable(
     unary(
       'reduce_add',

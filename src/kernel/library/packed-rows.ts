@@ -27,9 +27,9 @@ export function dequantizeRow(
     const at = k.let(add(base, mul(block, panelBlockBytes(format))));
     k.loop(0, format.blockSize / SUB_BLOCK, 1, (subBlock) => {
       const target = k.let(add(to, mul(add(mul(block, format.blockSize), mul(subBlock, SUB_BLOCK)), 4)));
-      subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) =>
-        k.store(out, 'f32', add(target, 16 * group), value),
-      );
+      for (const [group, value] of subBlockValues(k, format, x, at, lane, subBlock).entries()) {
+        k.store(out, 'f32', add(target, 16 * group), value);
+      }
     });
   });
 }

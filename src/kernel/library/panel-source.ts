@@ -73,7 +73,10 @@ export function packPanel(
   target: PanelTarget,
 ): void {
   const { dtype } = source;
-  if (!isFloatType(dtype)) return packBlocks(k, source, dtype, row, validRows, range, target);
+  if (!isFloatType(dtype)) {
+    packBlocks(k, source, dtype, row, validRows, range, target);
+    return;
+  }
   const bytes = FLOAT_BYTES[dtype];
   const start = k.let(
     mul(add(add(batchOffset, mul(row, source.rowStride)), mul(range.start, source.depthStride)), bytes),
@@ -102,7 +105,8 @@ export function packPanel(
     walk(4, quads, (from, to) => {
       for (let r = 0; r < target.width; r += 4) {
         const rows = [0, 1, 2, 3].map((i) => (r + i < validRows ? k.let(load(from, r + i, 0, 4)) : zero));
-        transpose4(k, rows as [Expr, Expr, Expr, Expr]).forEach((column, d) => store(to, d, r, column));
+        const columns = transpose4(k, rows as [Expr, Expr, Expr, Expr]);
+        for (const [d, column] of columns.entries()) store(to, d, r, column);
       }
     });
     if (source.depth % 4 === 0) return;
@@ -159,7 +163,7 @@ function packBlocks(
     rows.forEach(({ base, lane }, r) => {
       const block = k.let(add(base, blockOffset));
       const values = subBlockValues(k, format, source.buffer, block, lane, subBlock);
-      values.forEach((value, group) => storeColumn(k, target, to, 4 * group, r, k.let(value)));
+      for (const [group, value] of values.entries()) storeColumn(k, target, to, 4 * group, r, k.let(value));
     });
     for (let r = validRows; r < target.width; r++) {
       const zero = constant(vectorType('f32', 4), 0);

@@ -62,7 +62,10 @@ export class Results {
 
   /** Stores the first `count` lanes of `value`. */
   storeFirst(rowStart: Expr, column: Operand, value: Expr, count: number): void {
-    if (count >= value.type.lanes) return this.store(rowStart, column, value);
+    if (count >= value.type.lanes) {
+      this.store(rowStart, column, value);
+      return;
+    }
     const all = this.#k.let(value);
     for (let lane = 0; lane < count; lane++) {
       const type = { element: all.type.element, lanes: 1 };

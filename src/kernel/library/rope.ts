@@ -79,7 +79,9 @@ export const ropeKernel: KernelTemplate = {
       k.threadScratch(4 * pairs),
       k.threadScratch(4 * pairs),
     ];
-    frequencies.forEach((frequency, i) => k.store(table.buffer, 'f32', table.byteOffset + 4 * i, f32(frequency)));
+    for (const [i, frequency] of frequencies.entries()) {
+      k.store(table.buffer, 'f32', table.byteOffset + 4 * i, f32(frequency));
+    }
     k.parallelLoop(seqLen, 1, (row) => {
       const integer = k.loadAt(positions, POSITION_MEMORY[positionType.dtype as string]!, row);
       const position = k.let(unary(positionType.dtype === 'u32' ? 'to_f32_u' : 'to_f32', integer));

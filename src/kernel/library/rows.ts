@@ -119,9 +119,9 @@ export const dequantizeKernel: KernelTemplate = {
             const to = k.let(
               mul(add(add(mul(row, columns), mul(block, format.blockSize)), mul(subBlock, SUB_BLOCK)), 4),
             );
-            subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) =>
-              k.store(out, 'f32', add(to, 16 * group), value),
-            );
+            subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) => {
+              k.store(out, 'f32', add(to, 16 * group), value);
+            });
           });
         });
       });

@@ -19,7 +19,7 @@ export function forTiles(
   if (extent >= size) k.loop(first, whole, size, (start) => body(start, size));
   if (rest === 0) return;
   const ragged = (): void => body(i32(extent - rest), rest);
-  if (last.kind === 'const' && first.kind === 'const') return ragged();
+  if (last.kind === 'const' && first.kind === 'const') ragged();
   // A thread without work has first = last = extent.
-  k.if(binary('and', binary('eq', last, extent), binary('lt', first, last)), ragged);
+  else k.if(binary('and', binary('eq', last, extent), binary('lt', first, last)), ragged);
 }
