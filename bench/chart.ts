@@ -6,7 +6,7 @@ import { roofline } from './report.ts';
 const WIDTH = 960;
 const MARGIN = 24;
 const NAME_WIDTH = 170;
-const VALUE_WIDTH = 230;
+const VALUE_WIDTH = 270;
 const BAR_WIDTH = WIDTH - 2 * MARGIN - NAME_WIDTH - VALUE_WIDTH;
 const ROW_HEIGHT = 22;
 const BAR_HEIGHT = 14;

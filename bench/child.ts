@@ -56,12 +56,13 @@ async function main(): Promise<void> {
   send({ kind: 'ready', note: workload.note });
 }
 
-function fail(error: unknown): void {
-  const isAbsent = error instanceof Error && error.name === Absent.name;
-  send({
-    kind: isAbsent ? 'absent' : 'failed',
-    reason: error instanceof Error ? (isAbsent ? error.message : (error.stack ?? error.message)) : String(error),
-  });
+function described(error: unknown): ChildMessage {
+  if (!(error instanceof Error)) return { kind: 'failed', reason: `failed: ${String(error)}` };
+  // By name: adapters are bundled apart and have a class of their own.
+  if (error.name === Absent.name) return { kind: 'absent', reason: `absent: ${error.message}` };
+  return { kind: 'failed', reason: `failed: ${error.stack ?? error.message}` };
 }
+
+const fail = (error: unknown): void => send(described(error));
 
 main().catch(fail);

@@ -18,6 +18,7 @@ export interface SampleMessage extends Omit<Sample, 'value'> {
 export type ChildMessage =
   | SampleMessage
   | { readonly kind: 'ready'; readonly note: string }
+  /** `reason` is what a report says: `absent: …` or `failed: …`. */
   | { readonly kind: 'absent' | 'failed'; readonly reason: string };
 
 /** Where things are on this machine. */
@@ -41,10 +42,10 @@ export interface Runner {
 /** A child that says nothing for this long is given up. */
 const SILENCE_MS = 120_000;
 
-/** Starts one contender of a case and waits until its work is ready. */
-export async function startContender(task: Case, contender: Contender, places: Places): Promise<Runner> {
-  const runner = task.perProcess ? await processPerSample(task, contender, places) : await lasting(contender, places);
-  return runner;
+/** Starts one contender of a case and waits until its work is ready, at most until `stopAtMs`. */
+export function startContender(task: Case, contender: Contender, places: Places, stopAtMs: number): Promise<Runner> {
+  const start = task.perProcess ? processPerSample : lasting;
+  return start(task, contender, places, stopAtMs);
 }
 
 function launch(contender: Contender, places: Places, mode: string): ChildProcess {
@@ -54,22 +55,29 @@ function launch(contender: Contender, places: Places, mode: string): ChildProces
   return spawn(places.nodes[contender.node], args, { stdio: ['ignore', output, output, 'ipc'] });
 }
 
-/** The next message of a child; a silent or dead child gives `failed`. */
-function nextMessage(child: ChildProcess): Promise<ChildMessage> {
+/** What is told of a contender that had no time left. */
+export const OUT_OF_TIME = 'absent: the time for this case was over';
+
+/** The next message of a child; a silent or dead child gives `failed`, one without time left `absent`. */
+function nextMessage(child: ChildProcess, stopAtMs: number): Promise<ChildMessage> {
   return new Promise((resolve) => {
     const finish = (message: ChildMessage): void => {
       clearTimeout(timer);
       child.off('message', onMessage).off('exit', onExit).off('error', onError);
       resolve(message);
     };
+    const fail = (reason: string): void => finish({ kind: 'failed', reason: `failed: ${reason}` });
     const onMessage = (message: unknown): void => finish(message as ChildMessage);
     const onExit = (code: number | null, signal: string | null): void =>
-      finish({ kind: 'failed', reason: `the process ended with ${signal ?? `exit code ${code}`}` });
-    const onError = (error: Error): void => finish({ kind: 'failed', reason: error.message });
-    const timer = setTimeout(() => {
+      fail(`the process ended with ${signal ?? `exit code ${code}`}`);
+    const onError = (error: Error): void => fail(error.message);
+    const leftMs = stopAtMs - performance.now();
+    const onSilence = (): void => {
       child.kill('SIGKILL');
-      finish({ kind: 'failed', reason: `no answer within ${SILENCE_MS / 1000} s` });
-    }, SILENCE_MS);
+      if (leftMs < SILENCE_MS) finish({ kind: 'absent', reason: OUT_OF_TIME });
+      else fail(`no answer within ${SILENCE_MS / 1000} s`);
+    };
+    const timer = setTimeout(onSilence, Math.max(0, Math.min(SILENCE_MS, leftMs)));
     child.on('message', onMessage).on('exit', onExit).on('error', onError);
   });
 }
@@ -83,11 +91,11 @@ const absent = (contender: Contender, reason: string): Runner => ({
 });
 
 const described = (message: ChildMessage): string =>
-  'reason' in message ? `${message.kind}: ${message.reason}` : `failed: unexpected answer ${message.kind}`;
+  'reason' in message ? message.reason : `failed: unexpected answer ${message.kind}`;
 
-async function lasting(contender: Contender, places: Places): Promise<Runner> {
+async function lasting(_task: Case, contender: Contender, places: Places, stopAtMs: number): Promise<Runner> {
   const child = launch(contender, places, 'repeat');
-  const first = await nextMessage(child);
+  const first = await nextMessage(child, stopAtMs);
   if (first.kind !== 'ready') {
     child.kill('SIGKILL');
     return absent(contender, described(first));
@@ -97,7 +105,7 @@ async function lasting(contender: Contender, places: Places): Promise<Runner> {
     note: first.note,
     missing: null,
     async sample() {
-      const answer = nextMessage(child);
+      const answer = nextMessage(child, stopAtMs);
       child.send({ kind: 'sample' });
       const message = await answer;
       if (message.kind !== 'sample' || message.value === null) throw new Error(described(message));
@@ -107,11 +115,11 @@ async function lasting(contender: Contender, places: Places): Promise<Runner> {
   };
 }
 
-async function processPerSample(task: Case, contender: Contender, places: Places): Promise<Runner> {
+async function processPerSample(task: Case, contender: Contender, places: Places, stopAtMs: number): Promise<Runner> {
   const sample = async (): Promise<Sample> => {
     const start = performance.now();
     const child = launch(contender, places, 'once');
-    const message = await nextMessage(child);
+    const message = await nextMessage(child, stopAtMs);
     const elapsedMs = performance.now() - start;
     child.kill('SIGKILL');
     if (message.kind !== 'sample') throw new Error(described(message));

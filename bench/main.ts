@@ -8,7 +8,7 @@ import { allCases, EMBEDDED_MODEL } from './cases.ts';
 import { renderChart } from './chart.ts';
 import type { Places } from './contender.ts';
 import { describeMachine, lastLevelCacheBytes, load } from './machine.ts';
-import { type CaseResult, measureCase } from './measure.ts';
+import { type CaseResult, type Deadlines, measureCase } from './measure.ts';
 import { type Report, renderCase, renderReport } from './report.ts';
 
 const USAGE = `Usage: npm run bench -- [NAME…] [options]
@@ -20,8 +20,11 @@ const USAGE = `Usage: npm run bench -- [NAME…] [options]
   --verbose       show what the contenders print
 `;
 
-/** Leaves room for cases whose first rounds alone take longer than their share. */
-const QUICK_TOTAL_MS = 110_000;
+/** A quick run aims at the first and ends at the second, counted from the start of this process. */
+const QUICK_AIM_MS = 110_000;
+const QUICK_STOP_MS = 165_000;
+/** How many times its share a slow case may take, before the later ones suffer too much. */
+const QUICK_SLACK = 2.5;
 
 const bundles = fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '');
 const repository = process.env.BITLOOM_REPOSITORY!;
@@ -63,11 +66,24 @@ function generateModels(cases: readonly Case[]): void {
   }
 }
 
-async function measureAll(cases: readonly Case[], places: Places, budget: () => number): Promise<CaseResult[]> {
+/** Shares the time of a quick run between the cases that are left; else each case has the same. */
+function deadlines(isQuick: boolean, perCaseMs: number, nLeft: number): Deadlines {
+  const now = performance.now();
+  if (!isQuick) return { endAtMs: now + perCaseMs, stopAtMs: Number.POSITIVE_INFINITY };
+  const share = (untilMs: number): number => Math.max(0, untilMs - now) / nLeft;
+  const stopAtMs = Math.min(QUICK_STOP_MS, now + QUICK_SLACK * share(QUICK_STOP_MS));
+  return { endAtMs: now + share(QUICK_AIM_MS), stopAtMs };
+}
+
+async function measureAll(
+  cases: readonly Case[],
+  places: Places,
+  limits: (nLeft: number) => Deadlines,
+): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
   for (const [index, task] of cases.entries()) {
     process.stderr.write(`[${index + 1}/${cases.length}] ${task.name}\n`);
-    const result = await measureCase(task, budget(), places);
+    const result = await measureCase(task, limits(cases.length - index), places);
     results.push(result);
     process.stdout.write(`${renderCase(result)}\n`);
   }
@@ -78,30 +94,35 @@ async function main(): Promise<void> {
   const { values, positionals } = parse();
   if (values.help) return void process.stdout.write(USAGE);
   const known = allCases(dramBytes());
-  const wanted = (task: Case): boolean =>
-    (positionals.length === 0 || positionals.some((name) => task.name.includes(name))) &&
-    (!values.quick || task.isQuick);
-  const cases = known.filter(wanted);
-  if (values.list)
-    return void process.stdout.write(`${known.map((c) => `${c.name.padEnd(24)} ${c.title}`).join('\n')}\n`);
+  const list = known.map(({ name, title }) => `${name.padEnd(24)} ${title}\n`).join('');
+  if (values.list) return void process.stdout.write(list);
+  const isNamed = ({ name }: Case): boolean => positionals.length === 0 || positionals.some((p) => name.includes(p));
+  const cases = known.filter((task) => isNamed(task) && (!values.quick || task.isQuick));
   if (cases.length === 0) {
     console.error(`bench: no case is called like ${positionals.join(', ')}; see --list`);
     process.exitCode = 2;
     return;
   }
   generateModels(cases);
-  const nodes = { newest: process.env.BITLOOM_NODE_NEWEST ?? process.execPath, current: process.execPath };
-  const start = performance.now();
-  let left = cases.length;
-  const perCaseMs = Number(values.seconds) * 1000;
-  const budget = (): number => (values.quick ? (start + QUICK_TOTAL_MS - performance.now()) / left-- : perCaseMs);
-  const before = { startedAt: new Date().toISOString(), loadBefore: load(), machine: describeMachine(nodes) };
-  const results = await measureAll(cases, { bundles, nodes, verbose: values.verbose }, budget);
-  const report: Report = { ...before, loadAfter: load(), seconds: (performance.now() - start) / 1000, results };
-  const hasFailed = results.some(({ outcomes }) => outcomes.some((o) => o.missing?.startsWith('failed')));
-  if (hasFailed) process.exitCode = 1;
+  const limits = (nLeft: number): Deadlines => deadlines(values.quick, Number(values.seconds) * 1000, nLeft);
+  const report = await measureReport(cases, values.verbose, limits);
   const isFull = !values.quick && positionals.length === 0;
   writeReport(report, values.out ?? `${repository}${isFull ? 'bench/results' : '.cache/bench'}`);
+  const hasFailed = report.results.some(({ outcomes }) => outcomes.some((o) => o.missing?.startsWith('failed')));
+  if (hasFailed) process.exitCode = 1;
+}
+
+/** Measures, and writes down around it when, where and under which load. */
+async function measureReport(
+  cases: readonly Case[],
+  verbose: boolean,
+  limits: (nLeft: number) => Deadlines,
+): Promise<Report> {
+  const start = performance.now();
+  const nodes = { newest: process.env.BITLOOM_NODE_NEWEST ?? process.execPath, current: process.execPath };
+  const before = { startedAt: new Date().toISOString(), loadBefore: load(), machine: describeMachine(nodes) };
+  const results = await measureAll(cases, { bundles, nodes, verbose }, limits);
+  return { ...before, loadAfter: load(), seconds: (performance.now() - start) / 1000, results };
 }
 
 /** Five digits are more than a sample knows; the rest would only make the file large. */

@@ -1,7 +1,7 @@
 /** Takes the samples of one case: contenders in turn, round after round, until enough are quiet or time is out. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Case, Contender } from './case.ts';
-import { type Places, type Runner, type Sample, startContender } from './contender.ts';
+import { OUT_OF_TIME, type Places, type Runner, type Sample, startContender } from './contender.ts';
 import { isQuiet, type Summary, summarize } from './statistics.ts';
 
 export interface Outcome {
@@ -25,18 +25,27 @@ const WANTED_QUIET = 21;
 /** Thread pools spin for a while after their work (onnxruntime-web: 50 ms); the next sample waits for that. */
 const REST_MS = 60;
 
-/** Runs one case within about `budgetMs` (starting up included, except that `LEAST_ROUNDS` always run). */
-export async function measureCase(task: Case, budgetMs: number, places: Places): Promise<CaseResult> {
-  const deadline = performance.now() + budgetMs;
+/** On the clock of `performance.now()`: when a case should end, and when it has to, however little it has. */
+export interface Deadlines {
+  readonly endAtMs: number;
+  readonly stopAtMs: number;
+}
+
+/** Runs one case until it has enough; between the two deadlines only until `LEAST_ROUNDS` are done. */
+export async function measureCase(task: Case, deadlines: Deadlines, places: Places): Promise<CaseResult> {
   const runners: Runner[] = [];
   try {
-    for (const contender of task.contenders) runners.push(await startContender(task, contender, places));
-    const { samples, failures } = await sampleInTurn(runners, deadline);
+    for (const contender of task.contenders) {
+      runners.push(await startContender(task, contender, places, deadlines.stopAtMs));
+    }
+    const { samples, failures } = await sampleInTurn(runners, deadlines);
     const outcomes = runners.map((runner): Outcome => {
       const scale = task.unit.scale * (runner.contender.workRatio ?? 1);
       const shown = samples.get(runner)!.map((s) => ({ ...s, value: s.value * scale }));
       const { contender, note } = runner;
-      const missing = runner.missing ?? failures.get(runner) ?? null;
+      const failure = failures.get(runner);
+      const isShort = failure === OUT_OF_TIME && shown.length > 0;
+      const missing = runner.missing ?? (isShort ? null : (failure ?? null));
       return { contender, note, missing, samples: shown, summary: summarize(shown) };
     });
     return { task, outcomes };
@@ -52,13 +61,13 @@ interface Taken {
 }
 
 /** Each round starts one contender later, so that none always follows the same neighbour. */
-async function sampleInTurn(runners: readonly Runner[], deadline: number): Promise<Taken> {
+async function sampleInTurn(runners: readonly Runner[], { endAtMs }: Deadlines): Promise<Taken> {
   const samples = new Map<Runner, Sample[]>(runners.map((runner) => [runner, []]));
   const failures = new Map<Runner, string>();
   const isSatisfied = (r: Runner): boolean => samples.get(r)!.filter(isQuiet).length >= WANTED_QUIET;
   for (let round = 0; ; round++) {
     const present = runners.filter((r) => r.missing === null && !failures.has(r));
-    const isOver = round >= LEAST_ROUNDS && (performance.now() > deadline || present.every(isSatisfied));
+    const isOver = round >= LEAST_ROUNDS && (performance.now() > endAtMs || present.every(isSatisfied));
     if (present.length === 0 || isOver) return { samples, failures };
     for (let i = 0; i < present.length; i++) {
       const runner = present[(i + round) % present.length]!;

@@ -44,6 +44,12 @@ describe('report', () => {
     expect(advantage(time, time.outcomes[0]!, time.outcomes[1]!)).toBe(3);
   });
 
+  it('says of a goal when its numbers are noisy', () => {
+    const noisy = summarize([{ value: 30, disturbedShare: 0.5 }]);
+    const busy = { ...speed, outcomes: speed.outcomes.map((o) => ({ ...o, summary: noisy })) };
+    expect(checkGoal(busy, { against: 'rival', atLeast: 1 }).text).toBe('1× rival: 1.00× (noisy)');
+  });
+
   it('claims nothing about what was not measured', () => {
     expect(checkGoal(speed, { against: 'gone', atLeast: 2 }).isMet).toBeNull();
     expect(renderCase(speed)).toContain('| gone | – | – | – | – | absent: not installed |');

@@ -63,9 +63,10 @@ export function checkGoal(result: CaseResult, { against, atLeast }: Goal): { tex
   const wanted = against === 'roofline' ? `${(100 * atLeast).toFixed(0)} % of the roofline` : `${atLeast}× ${against}`;
   if (!subject || !other || !isPresent(subject) || !isPresent(other))
     return { text: `${wanted}: not measured`, isMet: null };
+  const isNoisy = [subject, other].some((o) => o.summary.basis === 'least disturbed');
   const got = advantage(result, subject, other);
   const shown = against === 'roofline' ? `${(100 * got).toFixed(0)} %` : `${digits(got)}×`;
-  return { text: `${wanted}: ${shown}`, isMet: got >= atLeast };
+  return { text: `${wanted}: ${shown}${isNoisy ? ' (noisy)' : ''}`, isMet: got >= atLeast };
 }
 
 function goalLines(result: CaseResult): string[] {
