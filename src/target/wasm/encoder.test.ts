@@ -1,15 +1,17 @@
-import * as v8 from 'node:v8';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import wabt from 'wabt';
+import { platform } from '../../platform/index.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { type FunctionBuilder, ModuleBuilder, opcodes, type ValueType } from './encoder.ts';
+import { detectFeatures } from './features.ts';
 import type { OpcodeName } from './opcodes.ts';
 
 const FEATURES = { simd: true, relaxed_simd: true, threads: true, bulk_memory: true, sat_float_to_int: true } as const;
 const LETTER: Record<string, ValueType> = { i: 'i32', l: 'i64', f: 'f32', d: 'f64', v: 'v128' };
 
-beforeAll(() => v8.setFlagsFromString('--experimental-wasm-relaxed-simd'));
+// Switches relaxed SIMD on where the engine hides it.
+beforeAll(() => detectFeatures(platform.wasm));
 
 /** A module whose one function `f` takes and gives i32s. */
 function build(nParams: number, body: (f: FunctionBuilder) => void): (...args: number[]) => number {

@@ -32,6 +32,7 @@ export class ExpressionCode {
   readonly #features: CodeFeatures;
   /** Locals by register, then those that `bind` added. */
   readonly #locals: number[];
+  readonly #word = new DataView(new ArrayBuffer(4));
   /** Locals that hold repeated constants, by value. */
   readonly #constants = {
     f32: new Map<number, number>(),
@@ -131,8 +132,17 @@ export class ExpressionCode {
       this.#code.get(known);
       return;
     }
-    const local = this.#vectorConstant(LANES.flatMap(() => laneBytes(type, value)));
+    const local = this.#vectorConstant(this.#repeat(type, value));
     if (local !== undefined) locals.set(value, local);
+  }
+
+  /** The sixteen bytes of a value in all lanes. */
+  #repeat({ element }: Type, value: number): number[] {
+    if (element === 'f32') this.#word.setFloat32(0, value, true);
+    else this.#word.setInt32(0, element === 'mask' ? -value : value, true);
+    const bytes: number[] = [];
+    for (let i = 0; i < 16; i++) bytes.push(this.#word.getUint8(i & 3));
+    return bytes;
   }
 
   /** Zero costs one instruction anywhere; other constants are made once, at the function's entry, in the local returned. */
@@ -296,11 +306,3 @@ export class ExpressionCode {
 /** Whether each byte is masked to four bits already. */
 const staysBelow16 = (e: Expr): boolean =>
   e.kind === 'binary' && e.op === 'and' && e.b.kind === 'const' && (e.b.value & ~0x0f0f0f0f) === 0;
-
-/** The four bytes of a constant's lane, lowest first. */
-function laneBytes({ element }: Type, value: number): number[] {
-  const word = new DataView(new ArrayBuffer(4));
-  if (element === 'f32') word.setFloat32(0, value, true);
-  else word.setInt32(0, element === 'mask' ? -value : value, true);
-  return LANES.map((i) => word.getUint8(i));
-}

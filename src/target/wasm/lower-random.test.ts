@@ -21,9 +21,11 @@ import {
 } from '../../kernel/expression.ts';
 import { type Kernel, KernelBuilder, type Variable } from '../../kernel/language.ts';
 import { platform } from '../../platform/index.ts';
+import { detectFeatures } from './features.ts';
 import { law, PLAIN, RELAXED } from './lower.fixture.ts';
 
-beforeAll(() => platform.wasm.enableRelaxedSimd());
+// Switches relaxed SIMD on where the engine hides it.
+beforeAll(() => detectFeatures(platform.wasm));
 
 const WORDS = 256;
 const MAXIMUM_DEPTH = 4;
@@ -144,6 +146,10 @@ class RandomKernel {
     }
   }
 
+  #small(lanes: number): Expr {
+    return splat(unary('to_f32', and(this.#scalar(), 255)), lanes);
+  }
+
   #condition(): Expr {
     return binary(COMPARES[this.#choose(COMPARES.length)]!, this.#scalar(), this.#integer(0));
   }
@@ -155,8 +161,8 @@ class RandomKernel {
       case 0:
         return this.#k.loadAt(this.#floats, 'f32', this.#index(lanes), lanes);
       case 1:
-        // Small integers: the sum is exact however often it is rounded.
-        return fma(splat(f32(this.#choose(9)), lanes), this.#float(0, lanes), splat(f32(this.#choose(9)), lanes));
+        // Small integers: the result is exact however often it is rounded.
+        return fma(splat(f32(this.#choose(9)), lanes), this.#small(lanes), splat(f32(this.#choose(9)), lanes));
       case 2:
         return unary('f16_to_f32', unary('f32_to_f16', this.#float(depth - 1, lanes)));
       default:
