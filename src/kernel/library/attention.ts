@@ -58,9 +58,9 @@ function sizesOf([q, keys, values]: readonly TensorType[]): Sizes {
   return { seqLen, nHeads, nKvHeads, group: nHeads / nKvHeads, context, keyDim, valueDim: values!.shape[2]! };
 }
 
-/** A tile of query rows that read one cache head. */
+/** A tile of query rows: of one cache head (`head`), or, where that is null, of one cache head each. */
 interface Tile {
-  readonly head: Expr;
+  readonly head: Expr | null;
   readonly firstRow: Expr;
   readonly rows: number;
 }
@@ -106,11 +106,13 @@ class Attention {
   }
 
   build(): void {
-    const [k, { nKvHeads, seqLen, group }] = [this.#k, this.#sizes];
-    const rows = seqLen * group;
+    const [k, { nKvHeads, nHeads, seqLen, group }] = [this.#k, this.#sizes];
+    // Heads that share no keys fill a tile by fours where there are too few queries to fill it.
+    const isSeparate = group === 1 && seqLen < ROWS;
+    const rows = seqLen * (isSeparate ? nHeads : group);
     const tiles = Math.ceil(rows / ROWS);
-    k.parallelLoop(nKvHeads * tiles, 1, (unit) => {
-      const head = k.let(divU(unit, tiles));
+    k.parallelLoop((isSeparate ? 1 : nKvHeads) * tiles, 1, (unit) => {
+      const head = isSeparate ? null : k.let(divU(unit, tiles));
       const firstRow = k.let(mul(remU(unit, tiles), ROWS));
       forTiles(k, firstRow, k.let(min(add(firstRow, ROWS), i32(rows))), ROWS, rows, (row, count) =>
         this.#tile({ head, firstRow: row, rows: count }),
@@ -119,8 +121,8 @@ class Attention {
   }
 
   #tile(tile: Tile): void {
-    const [k, { context, group, valueDim }] = [this.#k, this.#sizes];
-    const own = (row: Expr): Expr => add(this.#start, divU(row, group));
+    const [k, { context, group, nHeads, valueDim }] = [this.#k, this.#sizes];
+    const own = (row: Expr): Expr => add(this.#start, divU(row, tile.head ? group : nHeads));
     const { lasts, firsts, lastOfTile, firstOfTile } = this.#visible(tile, own);
     const state = { m: k.variable(constant(F32X4, LOWEST)), l: k.variable(constant(F32X4, 0)) };
     for (let r = 0; r < tile.rows; r++) {
@@ -168,16 +170,25 @@ class Attention {
   #rowStart(tile: Tile, row: number, dim: number): Expr {
     const { nHeads, group } = this.#sizes;
     const number = add(tile.firstRow, row);
-    const query = divU(number, group);
+    if (tile.head === null) return this.#k.let(mul(number, 4 * dim));
     const head = add(mul(tile.head, group), remU(number, group));
-    return this.#k.let(mul(add(mul(query, nHeads), head), 4 * dim));
+    return this.#k.let(mul(add(mul(divU(number, group), nHeads), head), 4 * dim));
   }
 
-  /** Byte offset of a cache row; positions past the cache read its last row, whose score is masked. */
-  #cacheRow(tile: Tile, position: Expr, dim: number): Expr {
+  /** Byte offsets of position 0 of the cache heads that the tile's rows read: one for all, or one each. */
+  #cacheHeads(tile: Tile, dim: number): Expr[] {
+    const { context, nHeads } = this.#sizes;
+    const heads = tile.head
+      ? [tile.head]
+      : Array.from({ length: tile.rows }, (_, r) => remU(add(tile.firstRow, r), nHeads));
+    return heads.map((head) => this.#k.let(mul(head, context * dim * FLOAT_BYTES[this.#cacheType])));
+  }
+
+  /** Byte offset of a position in a cache head; positions past the cache mean its last, whose score is masked. */
+  #cacheRow(head: Expr, position: Expr, dim: number): Expr {
     const { context } = this.#sizes;
     const safe = context % BLOCK === 0 ? position : min(position, i32(context - 1));
-    return this.#k.let(mul(add(mul(tile.head, context), safe), dim * FLOAT_BYTES[this.#cacheType]));
+    return this.#k.let(add(head, mul(safe, dim * FLOAT_BYTES[this.#cacheType])));
   }
 
   /** Raw scores of a block: q . k of every row, in groups of positions that fit the registers. */
@@ -185,19 +196,25 @@ class Attention {
     const [k, { keyDim }] = [this.#k, this.#sizes];
     const positions = tile.rows > 2 ? 2 : 4;
     const queries = Array.from({ length: tile.rows }, (_, r) => this.#rowStart(tile, r, keyDim));
+    const heads = this.#cacheHeads(tile, keyDim);
     const bytes = FLOAT_BYTES[this.#cacheType];
     k.loop(0, count, positions, (t) => {
-      const keys = Array.from({ length: positions }, (_, p) => this.#cacheRow(tile, add(add(block, t), p), keyDim));
+      const keys = Array.from({ length: positions }, (_, p) =>
+        heads.map((head) => this.#cacheRow(head, add(add(block, t), p), keyDim)),
+      );
       const dots = Array.from({ length: positions }, () => queries.map(() => k.variable(constant(F32X4, 0))));
       const step = keyDim % 16 === 0 ? 16 : 4;
       k.loop(0, keyDim, step, (d) => {
         for (let u = 0; u < step; u += 4) {
-          const vectors = keys.map((at) =>
-            k.let(loadFloat(k, this.#cacheType, this.#keys, add(add(at, mul(d, bytes)), u * bytes), ROWS)),
+          const vectors = keys.map((all) =>
+            all.map((at) =>
+              k.let(loadFloat(k, this.#cacheType, this.#keys, add(add(at, mul(d, bytes)), u * bytes), ROWS)),
+            ),
           );
           queries.forEach((at, r) => {
             const query = k.let(k.load(this.#q, 'f32', add(add(at, mul(d, 4)), 4 * u), ROWS));
-            for (const [p, vector] of vectors.entries()) k.set(dots[p]![r]!, fma(query, vector, dots[p]![r]!));
+            for (const [p, own] of vectors.entries())
+              k.set(dots[p]![r]!, fma(query, own[r % own.length]!, dots[p]![r]!));
           });
         }
       });
@@ -247,7 +264,7 @@ class Attention {
     const [k, { valueDim }] = [this.#k, this.#sizes];
     const bytes = FLOAT_BYTES[this.#cacheType];
     const decays = Array.from({ length: tile.rows }, (_, r) => k.let(repeatLane(decay, r)));
-    const first = this.#cacheRow(tile, block, valueDim);
+    const first = this.#cacheHeads(tile, valueDim).map((head) => this.#cacheRow(head, block, valueDim));
     const chunk = ROWS * (tile.rows > 2 ? 2 : 4);
     forTiles(k, i32(0), i32(valueDim), chunk, valueDim, (d, size) => {
       const vectors = size / ROWS;
@@ -256,17 +273,19 @@ class Attention {
           k.variable(mul(k.load(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), ROWS), factor)),
         ),
       );
-      const value = k.variable(add(first, mul(d, bytes)));
+      const values = first.map((at) => k.variable(add(at, mul(d, bytes))));
       k.loop(0, count, 1, (t) => {
         const powers = k.let(k.load(this.#scores.buffer, 'f32', add(mul(t, 4 * ROWS), this.#scores.byteOffset), ROWS));
-        const row = Array.from({ length: vectors }, (_, v) =>
-          k.let(loadFloat(k, this.#cacheType, this.#values, add(value, ROWS * v * bytes), ROWS)),
+        const rows = values.map((at) =>
+          Array.from({ length: vectors }, (_, v) =>
+            k.let(loadFloat(k, this.#cacheType, this.#values, add(at, ROWS * v * bytes), ROWS)),
+          ),
         );
         sums.forEach((all, r) => {
           const power = k.let(repeatLane(powers, r));
-          for (const [v, sum] of all.entries()) k.set(sum, fma(power, row[v]!, sum));
+          for (const [v, sum] of all.entries()) k.set(sum, fma(power, rows[r % rows.length]![v]!, sum));
         });
-        k.set(value, add(value, valueDim * bytes));
+        for (const value of values) k.set(value, add(value, valueDim * bytes));
       });
       for (const [r, all] of sums.entries()) {
         for (const [v, sum] of all.entries()) k.store(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), sum);

@@ -288,6 +288,8 @@ function attentionCases(): KernelCase[] {
     bound: ELEMENTARY,
   });
   return [
+    make({ heads: 6, kvHeads: 6, context: 40, start: 37, dim: 16 }),
+    make({ seqLen: 3, heads: 3, kvHeads: 3, context: 12, start: 4, cache: 'f16' }, { window: 3 }),
     make({ start: 3 }),
     make({ start: 7, heads: 1, dim: 4 }),
     make({ heads: 8, kvHeads: 2, context: 70, start: 65, dim: 16, valueDim: 12 }),
