@@ -4,11 +4,15 @@ import { expandComposites } from '../../ir/expand.ts';
 import { type Graph, topologicalOrder } from '../../ir/graph.ts';
 import { elementsOf, type HostTensor } from '../../ir/host-tensor.ts';
 import { interpret } from '../../ir/interpreter/interpret.ts';
+import { printGraph } from '../../ir/printer.ts';
 import { byteLength } from '../../ir/shape.ts';
 import type { DeviceBuffer, Target } from '../../target/target.ts';
 import { compileGraph } from '../compile.ts';
 import type { CompileOptions } from '../options.ts';
 import type { CompileReport } from '../report.ts';
+import type { Candidate } from './guided-fuzzer.ts';
+import { randomProgram } from './random-graph.ts';
+import { randomOptions } from './random-options.ts';
 import { inexactValues, perturbed, ulpOf } from './exactness.ts';
 
 /** Runs of the reference with moved values; the greatest deviation times the factor is the tolerance. */
@@ -89,3 +93,15 @@ export async function runOn(
   return { results, report: program.report };
 }
 
+
+/** Compiles and runs a random program. Throws an error that names the disagreement and prints the program. */
+export async function attempt(target: Target, { program, opCount, options }: Candidate): Promise<CompileReport> {
+  const { graph, tensors } = randomProgram(program, opCount);
+  const expected = expectationsOf(graph, tensors);
+  const { results, report } = await runOn(target, graph, tensors, randomOptions(graph, options));
+  results.forEach((result, i) => {
+    const problem = disagreement(result, expected[i]!);
+    if (problem) throw new Error(`output ${i}: ${problem}\npasses: ${report.passes.map((p) => p.pass).join(', ')}\n${printGraph(graph)}`);
+  });
+  return report;
+}
