@@ -15,8 +15,8 @@ import { randomProgram } from './random-graph.ts';
 import { randomOptions } from './random-options.ts';
 import { inexactValues, perturbed, ulpOf } from './exactness.ts';
 
-/** Runs of the reference with moved values; the greatest deviation times the factor is the tolerance. */
-const PERTURBED_RUNS = 3;
+/** Runs of the reference with moved values, as seed and sign; the greatest deviation times the factor is the tolerance. */
+const PERTURBED_RUNS = [[1, 1], [1, -1], [2, 1]] as const;
 const SAFETY_FACTOR = 16;
 
 /** What a program must give: the reference's elements and how far each may be off. */
@@ -32,23 +32,25 @@ export function expectationsOf(graph: Graph, tensors: readonly HostTensor[]): Ex
   const expanded = expandComposites(graph);
   const inexact = inexactValues(topologicalOrder(expanded.outputs));
   const isAnyInexact = expanded.outputs.some((v) => inexact.has(v));
-  const runs = isAnyInexact ? Array.from({ length: PERTURBED_RUNS }, (_, seed) => interpret(perturbed(graph, seed + 1), tensors)) : [];
+  const runs = isAnyInexact ? PERTURBED_RUNS.map(([seed, sign]) => interpret(perturbed(graph, seed, sign), tensors)) : [];
   return expected.map((tensor, i) => {
     const elements = elementsOf(tensor);
     const value = expanded.outputs[i]!;
     if (!inexact.has(value) || isPacked(value.type.dtype)) return { elements, tolerances: undefined };
     const others = runs.map((run) => elementsOf(run[i]!));
-    const ulp = ulpOf(value.type.dtype as DType);
-    return { elements, tolerances: Array.from(elements, (x, j) => tolerance(x, others.map((o) => o[j]!), ulp)) };
+    const dtype = value.type.dtype as DType;
+    return { elements, tolerances: Array.from(elements, (x, j) => tolerance(x, others.map((o) => o[j]!), dtype)) };
   });
 }
 
-function tolerance(x: number, moved: readonly number[], ulp: number): number {
+/** A few steps of the denormal range, where units in the last place do not shrink with the number. */
+const DENORMAL_STEPS: Partial<Record<DType, number>> = { f32: 2 ** -140, f16: 2 ** -22, bf16: 2 ** -131 };
+
+function tolerance(x: number, moved: readonly number[], dtype: DType): number {
   if (!Number.isFinite(x)) return moved.every((m) => Object.is(m, x)) ? 0 : NaN;
   if (!moved.every(Number.isFinite)) return NaN;
   const deviation = moved.reduce((most, m) => Math.max(most, Math.abs(m - x)), 0);
-  // Below the normal range, functions may lose the last bits of a denormal.
-  return SAFETY_FACTOR * deviation + 4 * ulp * Math.abs(x) + (ulp === 2 ** -10 ? 2 ** -23 : 2 ** -140);
+  return SAFETY_FACTOR * deviation + 4 * ulpOf(dtype) * Math.abs(x) + DENORMAL_STEPS[dtype]!;
 }
 
 /** A disagreement in words, or undefined. */

@@ -54,18 +54,25 @@ export function inexactValues(values: Iterable<Value>): Set<Value> {
   return found;
 }
 
-function moved(value: Value, ulps: number, absolute: number, next: () => number): Value {
+/** Draws 1 or -1. */
+type Direction = () => number;
+
+function moved(value: Value, ulps: number, absolute: number, direction: Direction): Value {
   const dtype = value.type.dtype as DType;
   const { shape } = value.type;
-  const signs = () => Array.from({ length: elementCount(shape) }, () => (next() % 2 === 0 ? 1 : -1));
+  const signs = () => Array.from({ length: elementCount(shape) }, direction);
   const size = Math.max(ulps * 2 ** -23, ulpOf(dtype));
   const scaled = mul(value, constant(dtype, shape, signs().map((s) => 1 + s * size)));
   return absolute === 0 ? scaled : add(scaled, constant(dtype, shape, signs().map((s) => s * absolute)));
 }
 
-/** The program with every inexact value moved by its bound, at random. */
-export function perturbed(graph: Graph, seed: number): Graph {
-  const next = numbersFrom(seed);
+/**
+ * The program with every inexact value moved by its bound, at random. The same seed with the other sign
+ * moves everything the other way: between the two, what can jump across zero does.
+ */
+export function perturbed(graph: Graph, seed: number, sign: 1 | -1): Graph {
+  const numbers = numbersFrom(seed);
+  const next: Direction = () => (numbers() % 2 === 0 ? sign : -sign);
   const inexact = new Set<Value>();
   return mapGraph(expandComposites(graph), (value) => {
     const dtype = value.type.dtype;
