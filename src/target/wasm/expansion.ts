@@ -27,16 +27,14 @@ const SIGN = -0x80000000;
 const F32_INFINITY = 0x7f800000;
 
 /**
- * binary16 -> f32. Shifted into the fields of an f32, the value is 2^112 too small, denormals included;
- * infinities and NaN come out at or above 2^16 and get the exponent they need.
+ * binary16 -> f32. Shifted into the fields of an f32, sign extended, the value is 2^112 too small, denormals
+ * included; infinities and NaN come out at or above 2^16 and get the exponent they need.
  */
 export function f16ToF32(operand: Expr, bind: Bind): Expr {
-  const bits = bind(operand);
-  const magnitude = bind(shrU(shl(bits, 17), 4));
-  const scaled = asInt(mul(asFloat(magnitude), 2 ** 112));
-  const isSpecial = binary('ge', magnitude, 0x7c00 << 13);
-  const special = select(isSpecial, F32_INFINITY, 0);
-  return asFloat(or(or(scaled, special), and(shl(bits, 16), SIGN)));
+  const fields = and(binary('shr_s', shl(operand, 16), 3), 0x8fffe000 | 0);
+  const scaled = bind(mul(asFloat(fields), 2 ** 112));
+  const isSpecial = binary('ge', unary('abs', scaled), 2 ** 16);
+  return asFloat(or(asInt(scaled), select(isSpecial, F32_INFINITY, 0)));
 }
 
 /** f32 -> binary16, round to nearest even; beyond 65504 infinity, NaN stays NaN. */

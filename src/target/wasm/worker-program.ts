@@ -21,6 +21,14 @@ const at = ${JSON.stringify(CONTROL)};
 const word = (address) => address >> 2;
 const plans = new Map();
 let memory, control, thread, threads;
+let wait = waitAsleep;
+
+// Until a plan brings a wait that spins first.
+function waitAsleep(address, value) {
+  Atomics.add(control, word(at.sleepers), 1);
+  while (Atomics.load(control, word(address)) === value) Atomics.wait(control, word(address), value);
+  Atomics.sub(control, word(at.sleepers), 1);
+}
 
 // A view made before the memory grew stays right for the control words, which lie in its first page.
 function start(message) {
@@ -30,8 +38,14 @@ function start(message) {
 }
 
 function add({ plan, module, args }) {
-  const { run, wait } = new WebAssembly.Instance(module, { env: { memory } }).exports;
-  plans.set(plan, { run, wait, args });
+  try {
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    plans.set(plan, { run: exports.run, args });
+    wait = exports.wait;
+  } catch (error) {
+    // Told when the plan runs: the caller waits for this thread then.
+    plans.set(plan, { run() { throw error; }, args });
+  }
 }
 
 function fail(error) {
@@ -45,7 +59,6 @@ function fail(error) {
 }
 
 function loop({ job, epoch, tells }) {
-  const [{ wait }] = plans.values();
   for (let last = job; ; ) {
     wait(at.job, last);
     if (Atomics.load(control, word(at.epoch)) !== epoch) return;
