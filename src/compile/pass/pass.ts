@@ -17,7 +17,7 @@ export interface PassContext {
 /** One line of the trace: what a pass left. */
 export interface PassRecord {
   readonly pass: string;
-  readonly values: number;
+  readonly graph: Graph;
 }
 
 /** The same op on other operands of the same types; the value itself where they are the same. */
@@ -46,7 +46,7 @@ export function runPasses(graph: Graph, passes: readonly Pass[], context: PassCo
   for (const pass of passes) {
     current = pass.run(current, context);
     if (check) checkAfter(pass, graph, current);
-    trace.push({ pass: pass.name, values: topologicalOrder(current.outputs).length });
+    trace.push({ pass: pass.name, graph: current });
   }
   return { graph: current, trace };
 }

@@ -3,6 +3,7 @@
  * decision is kept and changed further, now the program, now the passes (after Tzer: Liu et al.,
  * "Coverage-guided tensor compiler fuzzing with joint IR-pass mutation", OOPSLA 2022).
  */
+import { topologicalOrder } from '../../ir/graph.ts';
 import type { CompileReport } from '../report.ts';
 import { numbersFrom } from './choices.ts';
 
@@ -28,7 +29,7 @@ const MOST_OPS = 14;
 
 /** What a compilation decided, as short texts: kinds of kernels, what was fused, where results went. */
 export function decisionsOf({ steps, passes }: CompileReport): string[] {
-  const sizes = passes.map(({ values }) => values);
+  const sizes = passes.map(({ graph }) => topologicalOrder(graph.outputs).length);
   const shrinking = passes.map(({ pass }, i) => `${pass} ${i === 0 ? '' : Math.sign(sizes[i]! - sizes[i - 1]!)}`);
   const calls = steps.map((s) => `${s.kind} ${s.template ?? s.kernel.replace(/_[0-9a-z]+$/, '')} ${s.epilogue ? 'behind' : ''} ${s.isInPlace} ${s.barrier}`);
   const pairs = calls.slice(1).map((call, i) => `${calls[i]!.split(' ')[0]} then ${call.split(' ')[0]}`);
