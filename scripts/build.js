@@ -1,29 +1,44 @@
 /**
  * Builds dist/ from src/: one JavaScript file and one declaration file per module. Output of files
  * that are gone from src/ is removed, so that dist/ always says what the sources say.
+ *
+ * Usage: node scripts/build.js [--if-stale] — with it, nothing is done where dist/ is newer than every source.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
+const source = join(root, 'src');
 
 /** Removes outputs without a source; `folder` is relative to dist/. @param {string} folder */
 function removeStale(folder) {
   for (const entry of readdirSync(join(dist, folder), { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    const source = join(root, 'src', path.replace(/\.(js|js\.map|d\.ts)$/, '.ts'));
-    if (!existsSync(source)) rmSync(join(dist, path), { recursive: true, force: true });
+    const origin = join(source, path.replace(/\.(js|js\.map|d\.ts)$/, '.ts'));
+    if (!existsSync(origin)) rmSync(join(dist, path), { recursive: true, force: true });
     else if (entry.isDirectory()) removeStale(path);
   }
 }
 
-if (existsSync(dist)) removeStale('');
-const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
-const { status } = spawnSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')], {
-  stdio: 'inherit',
-});
-process.exitCode = status ?? 1;
+/** Whether some source is newer than the last build. Folders count too: a removed file touches its folder. */
+function isStale() {
+  const built = join(dist, 'index.js');
+  if (!existsSync(built)) return true;
+  const builtAt = statSync(built).mtimeMs;
+  const inputs = ['.', ...readdirSync(source, { recursive: true, encoding: 'utf8' })].map((name) => join(source, name));
+  inputs.push(join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json'));
+  return inputs.some((path) => !path.endsWith('.test.ts') && statSync(path).mtimeMs >= builtAt);
+}
+
+function build() {
+  if (existsSync(dist)) removeStale('');
+  const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+  const args = [compiler, '-p', join(root, 'tsconfig.build.json')];
+  return spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
+}
+
+if (!process.argv.includes('--if-stale') || isStale()) process.exitCode = build();
