@@ -23,7 +23,6 @@ export type Bind = (value: Expr) => Expr;
 
 const asFloat = (e: Expr): Expr => unary('bits_f32', e);
 const asInt = (e: Expr): Expr => unary('bits_i32', e);
-const SIGN = -0x80000000;
 const F32_INFINITY = 0x7f800000;
 
 /**
