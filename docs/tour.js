@@ -4,7 +4,7 @@
  */
 import { createDevice, nn, numpy as np, setDefaultDevice } from 'bitloom';
 import { planGraph } from 'bitloom/compile';
-import { printGraph } from 'bitloom/ir';
+import { printGraph, topologicalOrder } from 'bitloom/ir';
 import { kernelLibrary, printKernel, SIMD128 } from 'bitloom/kernel';
 import { planModule } from 'bitloom/target/wasm';
 import { trace } from 'bitloom/tensor';
@@ -56,7 +56,9 @@ async function run(name) {
 const steps = {
   graph: () => printGraph(graph).trimEnd(),
   passes() {
-    const trace = planned.passes.map(({ pass, values }) => `${values} values after ${pass}`);
+    const trace = planned.passes.map(
+      ({ pass, graph }) => `${topologicalOrder(graph.outputs).length} values after ${pass}`,
+    );
     return `${trace.join('\n')}\n${printGraph(planned.after).trimEnd()}`;
   },
   plan() {
