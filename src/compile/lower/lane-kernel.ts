@@ -64,13 +64,39 @@ export function buildArgReduce(name: string, op: 'argmax' | 'argmin', type: Tens
 
 const CUMULATIVE_COMBINE: Readonly<Record<string, string>> = { cumsum: 'add', cumprod: 'mul', cummax: 'max', cummin: 'min' };
 
+/** Neighbouring lanes together: each row of the result is the row before it joined with a row of the operand. */
+function emitRowByRow(
+  k: KernelBuilder, { outer, size, inner }: LaneShape, combine: string, dtype: DType, isReverse: boolean, [input, out]: readonly [BufferParam, BufferParam],
+): void {
+  const memory = MEMORY_TYPE[dtype];
+  const row = (i: Expr | number): Expr => mul(isReverse ? binary('sub', i32(size - 1), i) : add(i32(0), i), inner);
+  k.parallelRange(inner, grainElements(2 * outer * size), (from, to) =>
+    k.loop(0, outer, 1, (o) => {
+      const plane = k.let(mul(o, size * inner));
+      const start = k.let(add(plane, row(0)));
+      k.vectorLoop(from, to, (r, lanes) => k.storeAt(out, memory, add(start, r), k.loadAt(input, memory, add(start, r), lanes)));
+      k.loop(1, size, 1, (i) => {
+        const [before, at] = [k.let(add(plane, row(add(i, -1)))), k.let(add(plane, row(i)))];
+        k.vectorLoop(from, to, (r, lanes) => {
+          const load = (buffer: BufferParam, first: Expr): Expr => k.loadAt(buffer, memory, add(first, r), lanes);
+          k.storeAt(out, memory, add(at, r), elementwise(k, combine, [load(out, before), load(input, at)], dtype, dtype));
+        });
+      });
+    }),
+  );
+}
+
 /** Running sum, product, maximum or minimum along an axis, from its end if `isReverse`. 16-bit floats run in f32. */
 export function buildCumulative(name: string, op: string, type: TensorType, axis: number, isReverse: boolean, machine: Machine): Kernel {
   const k = new KernelBuilder(name, machine.lanes);
-  const [input, out] = [k.buffer('in0', 'read'), k.buffer('out', 'write')];
+  const [input, out] = [k.buffer('in0', 'read'), k.buffer('out', 'readwrite')];
   const dtype = type.dtype as DType;
   const shape = laneShape(type, axis);
   const wide: DType = isFloat(dtype) ? 'f32' : dtype;
+  if (shape.inner >= machine.lanes && wide === dtype) {
+    emitRowByRow(k, shape, CUMULATIVE_COMBINE[op]!, dtype, isReverse, [input, out]);
+    return k.finish();
+  }
   parallelLanes(k, shape, 2, (first) => {
     const at = (i: Expr): Expr => k.let(add(first, mul(isReverse ? binary('sub', i32(shape.size - 1), i) : i, shape.inner)));
     const store = (index: Expr, value: Expr): void => k.storeAt(out, MEMORY_TYPE[dtype], index, encode(k, dtype, value));

@@ -1,9 +1,9 @@
 /** Kernels of loop groups: each part a loop nest, divided among the threads, on vectors where its loads allow. */
-import { divU, type Expr, i32, remU } from '../../kernel/expression.ts';
+import { add, divU, type Expr, i32, min, mul, remU } from '../../kernel/expression.ts';
 import { type Kernel, KernelBuilder } from '../../kernel/language.ts';
 import type { Machine } from '../../kernel/machine.ts';
 import { Emitter, isVectorNest } from './emitter.ts';
-import { type Formula, subFormulas } from './formula.ts';
+import { type Address, type Formula, subFormulas } from './formula.ts';
 import type { Nest } from './loop-axes.ts';
 
 /** Work, in simple operations, that is worth waking another thread for. */
@@ -46,14 +46,51 @@ export function partitionOf(nest: Nest, machine: Machine): { mode: 'inner' | 'ou
   const isVector = isVectorNest(nest);
   const inner = nest.extents.at(-1) ?? 1;
   const outer = nest.extents.slice(0, -1).reduce((n, e) => n * e, 1);
+  const tiled = isVector || transposedAxis(nest) < 0 ? '' : ' in tiles';
   const grain = grainElements(workPerElement(nest.formula, isVector));
   if (outer * inner <= grain) return { mode: outer === 1 ? 'inner' : 'outer', grain: Math.max(inner, outer), text: 'one thread' };
   const isOuterLong = outer >= 2 * machine.threads || inner < 2 * grain;
   if (outer > 1 && isOuterLong) {
     const rows = Math.ceil(grain / inner);
-    return { mode: 'outer', grain: rows, text: `${outer} rows of ${inner} by ${rows}` };
+    return { mode: 'outer', grain: rows, text: `${outer} rows of ${inner} by ${rows}${tiled}` };
   }
-  return { mode: 'inner', grain, text: `${outer} rows of ${inner}, columns by ${grain}` };
+  return { mode: 'inner', grain, text: `${outer} rows of ${inner}, columns by ${grain}${tiled}` };
+}
+
+/** Rows and columns of a block in which loads may walk along rows: its cache lines stay in the first-level cache. */
+const TILE = 16;
+
+/**
+ * The outer axis along which some load is contiguous that jumps along the inner one: a transpose. Such
+ * nests go in square blocks, so that every cache line is used whole.
+ */
+function transposedAxis(nest: Nest): number {
+  const inner = nest.extents.length - 1;
+  if (inner < 1 || nest.extents[inner]! < TILE) return -1;
+  const isJumping = (a: Address): boolean => Math.abs(a.strides[inner]!) >= TILE;
+  const jumps = subFormulas([nest.formula]).filter((f): f is Formula & { kind: 'load' } => f.kind === 'load' && isJumping(f.address));
+  return nest.extents.findIndex((e, axis) => axis < inner && e >= TILE && jumps.some((f) => Math.abs(f.address.strides[axis]!) === 1));
+}
+
+/** Emits a nest in blocks of `axis` and the inner axis. */
+function emitTiled(k: KernelBuilder, nest: Nest, emitter: Emitter, axis: number, rows: number, body: (from: Expr, to: Expr) => void): void {
+  const inner = nest.extents.at(-1)!;
+  const blocks = nest.extents.slice(0, -1).with(axis, Math.ceil(nest.extents[axis]! / TILE));
+  const count = blocks.reduce((n, e) => n * e, 1);
+  k.parallelRange(count, Math.max(1, Math.ceil(rows / TILE)), (begin, end) =>
+    k.loop(begin, end, 1, (flat) => {
+      const outer = unflatten(k, flat, blocks);
+      const first = k.let(mul(outer[axis]!, TILE));
+      const last = k.let(min(add(first, TILE), nest.extents[axis]!));
+      k.loop(0, inner, TILE, (column) => {
+        const limit = k.let(min(add(column, TILE), inner));
+        k.loop(first, last, 1, (row) => {
+          emitter.openOuter(outer.with(axis, row));
+          body(column, limit);
+        });
+      });
+    }),
+  );
 }
 
 /** Emits one nest that stores its formula at its target. */
@@ -72,6 +109,11 @@ export function emitNest(k: KernelBuilder, nest: Nest, emitter: Emitter, machine
     else k.loop(from, to, 1, (i) => body(i, 1));
   };
   emitter.openKernel();
+  const tiled = isVector ? -1 : transposedAxis(nest);
+  if (tiled >= 0) {
+    emitTiled(k, nest, emitter, tiled, mode === 'outer' ? grain : Math.ceil(grain / inner), columns);
+    return;
+  }
   const row = (flat: Expr): void => emitter.openOuter(unflatten(k, flat, outerExtents));
   if (mode === 'outer') {
     k.parallelRange(outer, grain, (from, to) =>

@@ -184,24 +184,34 @@ function emitVectorOfResults(r: Reduction, dtype: DType, out: BufferParam, grain
   const [keptOuter, reduced] = [nest.extents.slice(0, nest.keptAxes - 1), nest.extents.slice(nest.keptAxes - 1, -1)];
   const columns = nest.extents[rank - 1]!;
   emitter.openKernel();
-  const block = (kept: readonly Expr[]) => (column: Expr, lanes: number): void => {
-    const partial = k.variable(combiner.identity(lanes));
+  /** `width` vectors (or elements) of neighbouring results at once: together they use whole cache lines. */
+  const block = (kept: readonly Expr[], column: Expr, lanes: number, width: number): void => {
+    const partials = Array.from({ length: width }, () => k.variable(combiner.identity(lanes)));
     k.loop(0, product(reduced), 1, (flat) => {
       emitter.openOuter([...kept, ...unflatten(k, flat, reduced)]);
-      emitter.openInner(column, lanes);
-      combiner.take(partial, combiner.element(emitter, nest));
+      partials.forEach((partial, i) => {
+        emitter.openInner(add(column, i * lanes), lanes);
+        combiner.take(partial, combiner.element(emitter, nest));
+      });
     });
     const strides = [...nest.target.strides.slice(0, keptOuter.length), nest.target.strides[rank - 1]!];
     const index = [...kept, column].reduce<Expr>((sum, axis, i) => add(sum, mul(axis, strides[i]!)), i32(nest.target.constant));
-    k.storeAt(out, MEMORY_TYPE[dtype], index, combiner.stored(partial));
+    partials.forEach((partial, i) => k.storeAt(out, MEMORY_TYPE[dtype], add(index, i * lanes), combiner.stored(partial)));
+  };
+  const wide = workPerElement(nest.formula, false) <= MOST_UNROLLED_WORK ? ACCUMULATORS : 1;
+  const all = (kept: readonly Expr[], from: Expr, to: Expr): void => {
+    const step = wide * k.lanes;
+    const whole = k.let(add(from, mul(binary('div_u', binary('sub', to, from), step), step)));
+    k.loop(from, whole, step, (column) => block(kept, column, k.lanes, wide));
+    k.vectorLoop(whole, to, (column, lanes) => block(kept, column, lanes, 1));
   };
   const rows = product(keptOuter);
   if (rows === 1) {
-    k.parallelRange(columns, Math.max(k.lanes, grain), (from, to) => k.vectorLoop(from, to, block([])));
+    k.parallelRange(columns, Math.max(wide * k.lanes, grain), (from, to) => all([], from, to));
     return;
   }
   k.parallelRange(rows, Math.max(1, Math.ceil(grain / columns)), (begin, end) =>
-    k.loop(begin, end, 1, (flat) => k.vectorLoop(0, columns, block(unflatten(k, flat, keptOuter)))),
+    k.loop(begin, end, 1, (flat) => all(unflatten(k, flat, keptOuter), i32(0), i32(columns))),
   );
 }
 
