@@ -30,7 +30,9 @@ const F32_INFINITY = 0x7f800000;
  * included; infinities and NaN come out at or above 2^16 and get the exponent they need.
  */
 export function f16ToF32(operand: Expr, bind: Bind): Expr {
-  const fields = and(binary('shr_s', shl(operand, 16), 3), 0x8fffe000 | 0);
+  const isLoad = operand.kind === 'load' && operand.memory === 'u16';
+  const extended = isLoad ? shl({ ...operand, memory: 'i16' }, 13) : binary('shr_s', shl(operand, 16), 3);
+  const fields = and(extended, 0x8fffe000 | 0);
   const scaled = bind(mul(asFloat(fields), 2 ** 112));
   const isSpecial = binary('ge', unary('abs', scaled), 2 ** 16);
   return asFloat(or(asInt(scaled), select(isSpecial, F32_INFINITY, 0)));

@@ -25,6 +25,9 @@ type ExprOf<Kind extends Expr['kind']> = Extract<Expr, { kind: Kind }>;
 const I32X4: Type = { element: 'i32', lanes: 4 };
 const LANES = [0, 1, 2, 3];
 
+/** A constant whose bits are all 0: -0 has a sign. */
+const isZero = (e: Expr): boolean => e.kind === 'const' && Object.is(e.value, 0);
+
 export class ExpressionCode {
   readonly addresses: AddressCode;
   readonly #kernel: Kernel;
@@ -228,7 +231,10 @@ export class ExpressionCode {
       if (isVector && relaxedSimd) this.#emitAll([a, b, c], 'f32x4.relaxed_madd');
       else this.emit(add(mul(a, b), c));
     } else if (op === 'select') {
-      if (isVector) this.#emitAll([b, c, a], relaxedSimd ? 'i32x4.relaxed_laneselect' : 'v128.bitselect');
+      // Where one side is zero bits the mask itself selects, which engines do faster.
+      if (isVector && isZero(c)) this.#emitAll([a, b], 'v128.and');
+      else if (isVector && isZero(b)) this.#emitAll([c, a], 'v128.andnot');
+      else if (isVector) this.#emitAll([b, c, a], relaxedSimd ? 'i32x4.relaxed_laneselect' : 'v128.bitselect');
       else {
         for (const x of [b, c, a]) this.emit(x);
         this.#code.select(valueType(type));
