@@ -2,15 +2,23 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ONE_THREAD, placeBarriers, type Touch } from './barriers.ts';
 
-const touch = fc.record({
-  memory: fc.nat(2), begin: fc.nat(6), length: fc.integer({ min: 1, max: 3 }), isWrite: fc.boolean(),
-  partition: fc.constantFrom('', '', ONE_THREAD, 'rows'),
-}).map(({ length, ...t }): Touch => ({ ...t, end: t.begin + length }));
+const touch = fc
+  .record({
+    memory: fc.nat(2),
+    begin: fc.nat(6),
+    length: fc.integer({ min: 1, max: 3 }),
+    isWrite: fc.boolean(),
+    partition: fc.constantFrom('', '', ONE_THREAD, 'rows'),
+  })
+  .map(({ length, ...t }): Touch => ({ ...t, end: t.begin + length }));
 
 /** Two threads race on a byte that one writes, unless the two touches divide the same bytes alike. */
 function races(a: Touch, b: Touch): boolean {
   const meets = a.memory === b.memory && a.begin < b.end && b.begin < a.end;
-  const isAlike = a.partition !== '' && a.partition === b.partition && (a.partition === ONE_THREAD || (a.begin === b.begin && a.end === b.end));
+  const isAlike =
+    a.partition !== '' &&
+    a.partition === b.partition &&
+    (a.partition === ONE_THREAD || (a.begin === b.begin && a.end === b.end));
   return meets && (a.isWrite || b.isWrite) && !isAlike;
 }
 

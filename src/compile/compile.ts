@@ -18,14 +18,21 @@ export async function compileGraph(graph: Graph, target: Target, options: Compil
   const pool = constants.byteLength > 0 ? target.allocate(constants.byteLength) : undefined;
   if (pool) target.bytes(pool).set(constants);
   const report = {
-    name: plan.name, passes: planned.passes, steps: planned.steps,
+    name: plan.name,
+    passes: planned.passes,
+    steps: planned.steps,
     kernelCount: new Set(plan.steps.map((s) => s.kernel)).size,
-    arenaBytes: plan.arenaBytes, peakBytes: storage.memory.peakBytes, constantBytes: constants.byteLength,
-    codeBytes: compiled.codeBytes, lowerMs: middle - start, targetMs: performance.now() - middle,
-    graph: { before: graph, after: planned.after }, fusion, plan,
+    arenaBytes: plan.arenaBytes,
+    peakBytes: storage.memory.peakBytes,
+    constantBytes: constants.byteLength,
+    codeBytes: compiled.codeBytes,
+    lowerMs: middle - start,
+    targetMs: performance.now() - middle,
+    graph: { before: graph, after: planned.after },
+    fusion,
+    plan,
   };
   const typesOf = (values: readonly Value[]) => values.map((v) => v.type);
   const signature = { inputs: typesOf(graph.inputs), outputs: typesOf(graph.outputs), donors };
   return new Program(signature, target, compiled, pool, report);
 }
-

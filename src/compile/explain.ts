@@ -1,7 +1,7 @@
 /** A compiled program in words: the graph before and after, the kernel calls, memory, and the kernels' text. */
 import { topologicalOrder } from '../ir/graph.ts';
-import { printGraph } from '../ir/printer.ts';
 import { typeName } from '../ir/op/rule.ts';
+import { printGraph } from '../ir/printer.ts';
 import type { Kernel } from '../kernel/language.ts';
 import { printKernel } from '../kernel/printer.ts';
 import type { CompileReport, StepRecord } from './report.ts';
@@ -28,7 +28,9 @@ export function explain(report: CompileReport, options: { readonly kernels?: boo
     `${plural(steps.length, 'kernel call')} of ${plural(report.kernelCount, 'kernel')}, ${plural(steps.filter((s) => s.barrier).length, 'barrier')}`,
     `arena ${report.arenaBytes} bytes, ${report.peakBytes} live at the peak; constants ${report.constantBytes} bytes; code ${report.codeBytes} bytes`,
     `compiled in ${report.lowerMs.toFixed(1)} ms, then ${report.targetMs.toFixed(1)} ms in the target`,
-    ...report.passes.map(({ pass, graph: left }) => `after ${pass}: ${plural(topologicalOrder(left.outputs).length, 'value')}`),
+    ...report.passes.map(
+      ({ pass, graph: left }) => `after ${pass}: ${plural(topologicalOrder(left.outputs).length, 'value')}`,
+    ),
   ];
   const sections = [
     `# program ${report.name}\n\n${summary.join('\n')}\n`,

@@ -6,14 +6,23 @@ import { WasmTarget } from '../target/wasm/index.ts';
 import { attempt, type Candidate, GuidedFuzzer } from './testing/index.ts';
 
 const targets: readonly { name: string; runs: number; seed: number; create: () => Promise<Target> }[] = [
-  { name: 'the kernel interpreter, 3 threads', runs: 4000, seed: 1, create: async () => new InterpreterTarget({ threads: 3 }) },
+  {
+    name: 'the kernel interpreter, 3 threads',
+    runs: 4000,
+    seed: 1,
+    create: async () => new InterpreterTarget({ threads: 3 }),
+  },
   { name: 'wasm, 1 thread', runs: 10_000, seed: 2, create: () => WasmTarget.create({ threads: 1 }) },
   { name: 'wasm, 2 threads', runs: 6000, seed: 3, create: () => WasmTarget.create({ threads: 2 }) },
 ];
 
 /** Fewer ops and more zeros, as long as the failure stays. */
 async function reduced(target: Target, candidate: Candidate): Promise<Candidate> {
-  const fails = (c: Candidate): Promise<boolean> => attempt(target, c).then(() => false, () => true);
+  const fails = (c: Candidate): Promise<boolean> =>
+    attempt(target, c).then(
+      () => false,
+      () => true,
+    );
   let smallest = candidate;
   while (smallest.opCount > 1 && (await fails({ ...smallest, opCount: smallest.opCount - 1 }))) {
     smallest = { ...smallest, opCount: smallest.opCount - 1 };

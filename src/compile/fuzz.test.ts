@@ -7,7 +7,9 @@ import { WasmTarget } from '../target/wasm/index.ts';
 import { attempt, type Candidate } from './testing/index.ts';
 
 const candidates: fc.Arbitrary<Candidate> = fc.record({
-  program: fc.array(fc.nat(0xffff), { minLength: 40, maxLength: 140 }), opCount: fc.integer({ min: 1, max: 14 }), options: fc.array(fc.nat(0xffff), { maxLength: 12 }),
+  program: fc.array(fc.nat(0xffff), { minLength: 40, maxLength: 140 }),
+  opCount: fc.integer({ min: 1, max: 14 }),
+  options: fc.array(fc.nat(0xffff), { maxLength: 12 }),
 });
 
 const targets: readonly { name: string; runs: number; create: () => Promise<Target> }[] = [

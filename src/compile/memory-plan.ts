@@ -44,7 +44,9 @@ export function planMemory(ranges: readonly LiveRange[]): MemoryPlan {
   const steps = ranges.reduce((n, r) => Math.max(n, r.last + 1), 0);
   const liveAt: Placed[][] = Array.from({ length: steps }, () => []);
   const offsets = new Array<number>(ranges.length).fill(0);
-  const bySize = ranges.map((_, i) => i).sort((a, b) => ranges[b]!.bytes - ranges[a]!.bytes || ranges[a]!.first - ranges[b]!.first);
+  const bySize = ranges
+    .map((_, i) => i)
+    .sort((a, b) => ranges[b]!.bytes - ranges[a]!.bytes || ranges[a]!.first - ranges[b]!.first);
   let arenaBytes = 0;
   for (const i of bySize) {
     const { bytes, first, last } = ranges[i]!;
@@ -57,6 +59,13 @@ export function planMemory(ranges: readonly LiveRange[]): MemoryPlan {
     offsets[i] = begin;
     arenaBytes = Math.max(arenaBytes, block.end);
   }
-  const peakBytes = liveAt.reduce((peak, live) => Math.max(peak, live.reduce((n, b) => n + b.end - b.begin, 0)), 0);
+  const peakBytes = liveAt.reduce(
+    (peak, live) =>
+      Math.max(
+        peak,
+        live.reduce((n, b) => n + b.end - b.begin, 0),
+      ),
+    0,
+  );
   return { offsets, arenaBytes, peakBytes };
 }

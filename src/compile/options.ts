@@ -5,7 +5,11 @@ import type { Pass } from './pass/pass.ts';
 import type { Donation } from './storage.ts';
 
 /** Picks one of a template's candidates, which come best first by the cost model. */
-export type ScheduleChoice = (template: KernelTemplate, request: KernelRequest, candidates: readonly Schedule[]) => Schedule;
+export type ScheduleChoice = (
+  template: KernelTemplate,
+  request: KernelRequest,
+  candidates: readonly Schedule[],
+) => Schedule;
 
 export interface CompileOptions {
   /** Names the plan in traces and errors. Default `program`. */

@@ -43,14 +43,24 @@ function touchesOf(call: Call, kernel: Kernel, storage: StorageAssignment, table
     return table.touch(storage.placeOf(value), byteLength(value.type), isWrite, isLocal ? recipe.partition : '');
   };
   const scratch: Touch = { memory: -2, begin: 0, end: 1, isWrite: true, partition: '' };
-  return [...recipe.reads.map((v) => touch(v, false)), touch(recipe.root, true), ...(kernel.sharedScratchBytes > 0 ? [scratch] : [])];
+  return [
+    ...recipe.reads.map((v) => touch(v, false)),
+    touch(recipe.root, true),
+    ...(kernel.sharedScratchBytes > 0 ? [scratch] : []),
+  ];
 }
 
 function recordOf(call: Call, group: Group, kernel: Kernel, barrier: boolean): StepRecord {
   const template = group.kind === 'template' ? { template: group.template.name } : {};
   const epilogue = group.kind === 'template' && group.epilogue ? { epilogue: group.epilogue.epilogue.key } : {};
   return {
-    kernel: kernel.name, kind: group.kind, root: call.recipe.root, isInPlace: call.overwrites !== undefined, barrier, ...template, ...epilogue,
+    kernel: kernel.name,
+    kind: group.kind,
+    root: call.recipe.root,
+    isInPlace: call.overwrites !== undefined,
+    barrier,
+    ...template,
+    ...epilogue,
   };
 }
 
@@ -58,9 +68,14 @@ function checkDonations(graph: Graph, donate: readonly Donation[]): void {
   const [inputs, outputs] = [new Set<number>(), new Set<number>()];
   for (const { input, output } of donate) {
     const [from, to] = [graph.inputs[input], graph.outputs[output]];
-    const fits = from && to && byteLength(from.type) === byteLength(to.type) && !inputs.has(input) && !outputs.has(output);
+    const fits =
+      from && to && byteLength(from.type) === byteLength(to.type) && !inputs.has(input) && !outputs.has(output);
     if (!fits) {
-      throw new BitloomError('INVALID_ARGUMENT', `input ${input} cannot be donated to output ${output}: each once, with equal bytes`, { input, output });
+      throw new BitloomError(
+        'INVALID_ARGUMENT',
+        `input ${input} cannot be donated to output ${output}: each once, with equal bytes`,
+        { input, output },
+      );
     }
     inputs.add(input);
     outputs.add(output);
@@ -68,9 +83,15 @@ function checkDonations(graph: Graph, donate: readonly Donation[]): void {
 }
 
 /** Fuses, lowers and orders a graph that the passes left. */
-function lowerGraph(graph: Graph, chooseTemplate: TemplateChoice, machine: Machine, options: CompileOptions): { fusion: Fusion; lowered: Lowered[] } {
+function lowerGraph(
+  graph: Graph,
+  chooseTemplate: TemplateChoice,
+  machine: Machine,
+  options: CompileOptions,
+): { fusion: Fusion; lowered: Lowered[] } {
   const fusion = absorbEpilogues(fuse(graph, chooseTemplate));
-  const chooseSchedule: ScheduleChoice = options.chooseSchedule ?? ((_template, _request, candidates) => candidates[0]!);
+  const chooseSchedule: ScheduleChoice =
+    options.chooseSchedule ?? ((_template, _request, candidates) => candidates[0]!);
   const context = { fusion, machine, chooseSchedule, schedules: new Map() };
   const lowered = fusion.groups.map((group) => ({ group, recipe: lowerGroup(group, context) }));
   return { fusion, lowered: scheduleCalls(lowered, fusion.aliases) };
@@ -90,7 +111,11 @@ function stepsOf(storage: StorageAssignment, table: SlotTable, store: KernelStor
   const copies = storage.copies.map(({ from, to, bytes }): Step => {
     const target = { storage: to, byteOffset: 0 };
     const touches = [table.touch(from, bytes, false, ''), table.touch(target, bytes, true, '')];
-    return { kernel: store.get(copyRecipe(bytes, machine)), slots: [table.number(from), table.number(target)], touches };
+    return {
+      kernel: store.get(copyRecipe(bytes, machine)),
+      slots: [table.number(from), table.number(target)],
+      touches,
+    };
   });
   return [...calls, ...copies];
 }
@@ -104,7 +129,12 @@ export function planGraph(graph: Graph, machine: Machine, options: CompileOption
   const isSupported = (value: Value): boolean => chooseTemplate(value) !== undefined;
   const { graph: after, trace } = runPasses(graph, passes, { isSupported }, check);
   const { fusion, lowered } = lowerGraph(after, chooseTemplate, machine, options);
-  const storage = assignStorage(after, lowered.map((l) => l.recipe), fusion.aliases, donate);
+  const storage = assignStorage(
+    after,
+    lowered.map((l) => l.recipe),
+    fusion.aliases,
+    donate,
+  );
 
   const donors = graph.outputs.map((_, output) => donate.find((d) => d.output === output)?.input);
   let argumentCount = graph.inputs.length;
@@ -119,8 +149,20 @@ export function planGraph(graph: Graph, machine: Machine, options: CompileOption
   const steps = touched.map(({ kernel, slots }, i) => ({ kernel, slots, barrier: barriers[i]! }));
   const records = steps.map(({ kernel, barrier }, i): StepRecord => {
     const call = storage.calls[i];
-    return call ? recordOf(call, lowered[i]!.group, kernel, barrier) : { kernel: kernel.name, kind: 'copy', isInPlace: false, barrier };
+    return call
+      ? recordOf(call, lowered[i]!.group, kernel, barrier)
+      : { kernel: kernel.name, kind: 'copy', isInPlace: false, barrier };
   });
   const plan = { name, steps, slots: table.slots, argumentCount, arenaBytes: storage.memory.arenaBytes };
-  return { before: graph, after, passes: trace, fusion, storage, steps: records, plan, constants: constants.bytes, donors };
+  return {
+    before: graph,
+    after,
+    passes: trace,
+    fusion,
+    storage,
+    steps: records,
+    plan,
+    constants: constants.bytes,
+    donors,
+  };
 }

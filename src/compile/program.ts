@@ -1,8 +1,8 @@
 /** A compiled graph on a device: runs without allocating, and tells how it was compiled. */
 import { BitloomError } from '../ir/error.ts';
+import { typeName } from '../ir/op/rule.ts';
 import type { TensorType } from '../ir/shape.ts';
 import { byteLength } from '../ir/shape.ts';
-import { typeName } from '../ir/op/rule.ts';
 import type { CompiledPlan, DeviceBuffer, Target } from '../target/target.ts';
 import type { CompileReport } from './report.ts';
 
@@ -26,7 +26,13 @@ export class Program {
   readonly #args: DeviceBuffer[] = [];
   #isDisposed = false;
 
-  constructor(signature: ProgramSignature, target: Target, compiled: CompiledPlan, constants: DeviceBuffer | undefined, report: CompileReport) {
+  constructor(
+    signature: ProgramSignature,
+    target: Target,
+    compiled: CompiledPlan,
+    constants: DeviceBuffer | undefined,
+    report: CompileReport,
+  ) {
     this.inputs = signature.inputs;
     this.outputs = signature.outputs;
     this.donors = signature.donors;
@@ -72,5 +78,8 @@ export class Program {
 function checked(buffer: DeviceBuffer, type: TensorType, what: string, index: number): DeviceBuffer {
   const needed = byteLength(type);
   if (buffer.byteLength >= needed) return buffer;
-  throw new BitloomError('INVALID_ARGUMENT', `${what} ${index} needs ${needed} bytes for ${typeName(type)}, got ${buffer.byteLength}`);
+  throw new BitloomError(
+    'INVALID_ARGUMENT',
+    `${what} ${index} needs ${needed} bytes for ${typeName(type)}, got ${buffer.byteLength}`,
+  );
 }

@@ -15,7 +15,11 @@ export class SlotTable {
   readonly #constantOffsets: ReadonlyMap<Value, number>;
   readonly #constantArgument: number;
 
-  constructor(outputArguments: readonly number[], constantOffsets: ReadonlyMap<Value, number>, constantArgument: number) {
+  constructor(
+    outputArguments: readonly number[],
+    constantOffsets: ReadonlyMap<Value, number>,
+    constantArgument: number,
+  ) {
     this.#outputArguments = outputArguments;
     this.#constantOffsets = constantOffsets;
     this.#constantArgument = constantArgument;
@@ -25,10 +29,14 @@ export class SlotTable {
   locate({ storage, byteOffset }: Place): { memory: number; byteOffset: number } {
     const { home } = storage;
     switch (home.kind) {
-      case 'input': return { memory: home.index, byteOffset };
-      case 'output': return { memory: this.#outputArguments[home.index]!, byteOffset };
-      case 'constant': return { memory: this.#constantArgument, byteOffset: this.#constantOffsets.get(home.value)! + byteOffset };
-      case 'arena': return { memory: -1, byteOffset: storage.byteOffset + byteOffset };
+      case 'input':
+        return { memory: home.index, byteOffset };
+      case 'output':
+        return { memory: this.#outputArguments[home.index]!, byteOffset };
+      case 'constant':
+        return { memory: this.#constantArgument, byteOffset: this.#constantOffsets.get(home.value)! + byteOffset };
+      case 'arena':
+        return { memory: -1, byteOffset: storage.byteOffset + byteOffset };
     }
   }
 
@@ -57,9 +65,9 @@ export function poolConstants(storages: Iterable<Storage>): { bytes: Uint8Array;
   for (const { home } of storages) {
     if (home.kind !== 'constant' || offsets.has(home.value)) continue;
     offsets.set(home.value, total);
-    total += aligned((home.value.attrs['data'] as Uint8Array).byteLength);
+    total += aligned((home.value.attrs.data as Uint8Array).byteLength);
   }
   const bytes = new Uint8Array(total);
-  for (const [value, offset] of offsets) bytes.set(value.attrs['data'] as Uint8Array, offset);
+  for (const [value, offset] of offsets) bytes.set(value.attrs.data as Uint8Array, offset);
   return { bytes, offsets };
 }

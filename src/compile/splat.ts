@@ -11,7 +11,7 @@ const LARGEST_SCANNED_BYTES = 4096;
 /** Decoded elements of a small plain constant. */
 export function constantElements(value: Value): Elements | undefined {
   if (value.op.name !== 'constant' || isPacked(value.type.dtype)) return undefined;
-  const bytes = value.attrs['data'] as Uint8Array;
+  const bytes = value.attrs.data as Uint8Array;
   return bytes.byteLength <= LARGEST_SCANNED_BYTES ? elementsOf({ type: value.type, bytes }) : undefined;
 }
 

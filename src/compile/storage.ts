@@ -110,7 +110,8 @@ class Assigner {
       if (recipe.update) this.#lastRead.set(this.#owner(recipe.update.of).value, step);
     });
     for (const output of this.#graph.outputs) this.#lastRead.set(this.#owner(output).value, Infinity);
-    for (const { input, output } of this.#donations) this.#findHeirs(this.#graph.inputs[input]!, this.#graph.outputs[output]!, byRoot);
+    for (const { input, output } of this.#donations)
+      this.#findHeirs(this.#graph.inputs[input]!, this.#graph.outputs[output]!, byRoot);
     recipes.forEach((recipe, step) => this.#place(recipe, step));
     this.#placeOutputs(recipes.length);
   }
@@ -132,7 +133,9 @@ class Assigner {
   #place(recipe: KernelRecipe, step: number): void {
     const { root, update } = recipe;
     const overwrites = overwriteCandidates(recipe).find((x) => this.#mayOverwrite(recipe, x, step));
-    const storage = overwrites ? this.placeOf(overwrites).storage : this.#storage(byteLength(root.type), { kind: 'arena' }, step);
+    const storage = overwrites
+      ? this.placeOf(overwrites).storage
+      : this.#storage(byteLength(root.type), { kind: 'arena' }, step);
     this.#of.set(root, storage);
     const chosen = update && overwrites !== update.of ? update.otherwise() : recipe;
     this.calls.push(overwrites ? { recipe: chosen, overwrites } : { recipe: chosen });
@@ -142,11 +145,15 @@ class Assigner {
   #mayOverwrite(recipe: KernelRecipe, operand: Value, step: number): boolean {
     const { value: owner, byteOffset } = this.#owner(operand);
     const { storage } = this.placeOf(operand);
-    if (byteOffset !== 0 || this.#lastRead.get(owner) !== step || storage.bytes !== byteLength(recipe.root.type)) return false;
+    if (byteOffset !== 0 || this.#lastRead.get(owner) !== step || storage.bytes !== byteLength(recipe.root.type))
+      return false;
     if (storage.home.kind === 'constant') return false;
     if (storage.home.kind === 'input' && this.#heirs.get(recipe.root) !== storage) return false;
     // Whatever else the kernel reads from this memory must be read element by element, too.
-    return recipe.reads.every((r) => this.placeOf(r).storage !== storage || (recipe.overwritable.includes(r) && this.#owner(r).byteOffset === 0));
+    return recipe.reads.every(
+      (r) =>
+        this.placeOf(r).storage !== storage || (recipe.overwritable.includes(r) && this.#owner(r).byteOffset === 0),
+    );
   }
 
   #placeOutputs(end: number): void {
@@ -164,7 +171,14 @@ class Assigner {
         storage.home = target ? target.home : { kind: 'output', index };
         return;
       }
-      if (bytes > 0) this.#copyOut(from, target ?? this.#storage(bytes, { kind: 'output', index }, end), bytes, end, target !== undefined);
+      if (bytes > 0)
+        this.#copyOut(
+          from,
+          target ?? this.#storage(bytes, { kind: 'output', index }, end),
+          bytes,
+          end,
+          target !== undefined,
+        );
     });
   }
 
@@ -184,7 +198,9 @@ class Assigner {
   /** Lays out the arena. Final copies count as one step behind the last call. */
   layOut(): MemoryPlan {
     const inArena = this.#storages.filter((s) => s.home.kind === 'arena');
-    const memory = planMemory(inArena.map((s) => ({ bytes: s.bytes, first: Math.max(0, s.first), last: Math.max(0, s.first, s.last) })));
+    const memory = planMemory(
+      inArena.map((s) => ({ bytes: s.bytes, first: Math.max(0, s.first), last: Math.max(0, s.first, s.last) })),
+    );
     inArena.forEach((s, i) => {
       s.byteOffset = memory.offsets[i]!;
     });
@@ -192,11 +208,15 @@ class Assigner {
   }
 }
 
-const overwriteCandidates = ({ update, overwritable }: KernelRecipe): readonly Value[] => (update ? [update.of] : overwritable);
+const overwriteCandidates = ({ update, overwritable }: KernelRecipe): readonly Value[] =>
+  update ? [update.of] : overwritable;
 
 /** Assigns memory to everything that the recipes, in calling order, read and store. */
 export function assignStorage(
-  graph: Graph, recipes: readonly KernelRecipe[], aliases: ReadonlyMap<Value, Alias>, donations: readonly Donation[],
+  graph: Graph,
+  recipes: readonly KernelRecipe[],
+  aliases: ReadonlyMap<Value, Alias>,
+  donations: readonly Donation[],
 ): StorageAssignment {
   const assigner = new Assigner(graph, aliases, donations);
   assigner.assign(recipes);

@@ -17,7 +17,12 @@ export function templateChooser(templates: readonly KernelTemplate[], machine: M
     if (byValue.has(value)) return byValue.get(value);
     const key = requestKey(value);
     if (!byKey.has(key)) {
-      const request: KernelRequest = { inputs: value.inputs.map((v) => v.type), output: value.type, attrs: value.attrs, machine };
+      const request: KernelRequest = {
+        inputs: value.inputs.map((v) => v.type),
+        output: value.type,
+        attrs: value.attrs,
+        machine,
+      };
       const template = candidates.find((t) => t.supports(request));
       byKey.set(key, template && { template, request });
     }

@@ -121,7 +121,8 @@ class Fuser {
   #noteSoleLoop(value: Value): void {
     const [first, ...others] = this.#uses.get(value) ?? [];
     const loop = first && this.#loops.get(first.space);
-    if (loop && !this.#dense.has(value) && others.every((use) => use.space === first.space)) this.soleLoops.set(value, loop);
+    if (loop && !this.#dense.has(value) && others.every((use) => use.space === first.space))
+      this.soleLoops.set(value, loop);
   }
 
   #addLoop(root: Value, parts: readonly LoopPart[], isLayered = false): void {
@@ -171,7 +172,7 @@ function aliasOf(value: Value): Alias | undefined {
 /** Kept axes outside, combined axes inside, each in their order. */
 function reductionPart(value: Value): LoopPart {
   const operand = value.inputs[0]!;
-  const axes = value.attrs['axes'] as readonly number[];
+  const axes = value.attrs.axes as readonly number[];
   const all = operand.type.shape.map((_, axis) => axis);
   const order = [...all.filter((axis) => !axes.includes(axis)), ...all.filter((axis) => axes.includes(axis))];
   const space = new LoopSpace(order.map((axis) => operand.type.shape[axis]!));
@@ -189,7 +190,7 @@ type PartRule = (value: Value) => { parts: LoopPart[]; isLayered: boolean };
 /** Ops that write several boxes of their result, each from another source. */
 const PART_RULES: Readonly<Record<string, PartRule>> = {
   concat(value) {
-    const axis = value.attrs['axis'] as number;
+    const axis = value.attrs.axis as number;
     let start = 0;
     const parts = value.inputs.map((operand) => {
       const offset = start;
@@ -208,11 +209,17 @@ const PART_RULES: Readonly<Record<string, PartRule>> = {
       return { space, source: { value: filler, coordinates: [] }, target };
     };
     const whole = value.type.shape.map((d) => [0, d] as const);
-    if (interior!.some((gap) => gap > 0)) return { parts: [fill(whole), middle].filter(hasPoints), isLayered: hasPoints(middle) };
+    if (interior!.some((gap) => gap > 0))
+      return { parts: [fill(whole), middle].filter(hasPoints), isLayered: hasPoints(middle) };
     // The border as boxes that do not overlap: below and above along axis i, within the operand along axes before i.
     const inside = whole.map(([, d], i) => [low![i]!, d - high![i]!] as const);
     const borders = whole.flatMap(([, d], i) =>
-      ([[0, low![i]!], [d - high![i]!, d]] as const).map((range) => fill([...inside.slice(0, i), range, ...whole.slice(i + 1)])),
+      (
+        [
+          [0, low![i]!],
+          [d - high![i]!, d],
+        ] as const
+      ).map((range) => fill([...inside.slice(0, i), range, ...whole.slice(i + 1)])),
     );
     return { parts: [middle, ...borders].filter(hasPoints), isLayered: false };
   },
@@ -228,7 +235,10 @@ const PART_RULES: Readonly<Record<string, PartRule>> = {
 
 const hasPoints = ({ space }: LoopPart): boolean => !space.extents.includes(0);
 
-function shiftedPart(source: Value, place: (space: LoopSpace, c: LoopPart['target'][0], axis: number) => LoopPart['target'][0]): LoopPart {
+function shiftedPart(
+  source: Value,
+  place: (space: LoopSpace, c: LoopPart['target'][0], axis: number) => LoopPart['target'][0],
+): LoopPart {
   const space = new LoopSpace(source.type.shape);
   const coordinates = space.identity();
   return { space, source: { value: source, coordinates }, target: coordinates.map((c, axis) => place(space, c, axis)) };

@@ -5,12 +5,18 @@ import { type Affine, LoopSpace, reshapeCoordinates } from './index-map.ts';
 
 /** Every point of a space, as indices of its axes. */
 function points(extents: readonly number[]): number[][] {
-  return extents.reduce<number[][]>((all, e) => all.flatMap((p) => Array.from({ length: e }, (_, i) => [...p, i])), [[]]);
+  return extents.reduce<number[][]>(
+    (all, e) => all.flatMap((p) => Array.from({ length: e }, (_, i) => [...p, i])),
+    [[]],
+  );
 }
-const at = (a: Affine, point: readonly number[]): number => a.strides.reduce((n, s, i) => n + s * point[i]!, a.constant);
+const at = (a: Affine, point: readonly number[]): number =>
+  a.strides.reduce((n, s, i) => n + s * point[i]!, a.constant);
 
 /** Two shapes with the same number of elements, cut differently from one list of factors. */
-const factorLists = fc.array(fc.constantFrom(1, 2, 3, 4, 5, 8), { minLength: 1, maxLength: 5 }).filter((f) => elementCount(f) <= 400);
+const factorLists = fc
+  .array(fc.constantFrom(1, 2, 3, 4, 5, 8), { minLength: 1, maxLength: 5 })
+  .filter((f) => elementCount(f) <= 400);
 const shapes = factorLists.chain((factors) => {
   const cut = fc.array(fc.boolean(), { minLength: factors.length, maxLength: factors.length }).map((cuts) => {
     const shape: number[] = [];

@@ -44,11 +44,17 @@ export class LoopSpace {
   }
 
   constant(value: number): Affine {
-    return this.affine(value, this.extents.map(() => 0));
+    return this.affine(
+      value,
+      this.extents.map(() => 0),
+    );
   }
 
   axis(index: number): Affine {
-    return this.affine(0, this.extents.map((_, i) => (i === index ? 1 : 0)));
+    return this.affine(
+      0,
+      this.extents.map((_, i) => (i === index ? 1 : 0)),
+    );
   }
 
   /** The coordinates of the space's own axes. */
@@ -58,15 +64,27 @@ export class LoopSpace {
 
   scaled(a: Affine, factor: number, offset: number): Affine {
     const dynamic = a.dynamic.map((term) => ({ ...term, stride: term.stride * factor }));
-    return this.affine(a.constant * factor + offset, a.strides.map((s) => s * factor), dynamic);
+    return this.affine(
+      a.constant * factor + offset,
+      a.strides.map((s) => s * factor),
+      dynamic,
+    );
   }
 
   plus(a: Affine, b: Affine): Affine {
-    return this.affine(a.constant + b.constant, a.strides.map((s, i) => s + b.strides[i]!), [...a.dynamic, ...b.dynamic]);
+    return this.affine(
+      a.constant + b.constant,
+      a.strides.map((s, i) => s + b.strides[i]!),
+      [...a.dynamic, ...b.dynamic],
+    );
   }
 
   dynamic(index: Access, limit: number): Affine {
-    return this.affine(0, this.extents.map(() => 0), [{ index, stride: 1, limit }]);
+    return this.affine(
+      0,
+      this.extents.map(() => 0),
+      [{ index, stride: 1, limit }],
+    );
   }
 
   /** Row-major position in a tensor of `shape`. */
@@ -138,7 +156,10 @@ function matchAxes(a: Shape, b: Shape): { a: [number, number]; b: [number, numbe
       if (sizeA < sizeB) sizeA *= a[i++]!;
       else sizeB *= b[j++]!;
     }
-    runs.push({ a: [Math.min(i0, a.length), Math.min(i, a.length)], b: [Math.min(j0, b.length), Math.min(j, b.length)] });
+    runs.push({
+      a: [Math.min(i0, a.length), Math.min(i, a.length)],
+      b: [Math.min(j0, b.length), Math.min(j, b.length)],
+    });
   }
   return runs;
 }
@@ -147,19 +168,30 @@ function matchAxes(a: Shape, b: Shape): { a: [number, number]; b: [number, numbe
  * Coordinates in `from` of the element that has `coordinates` in `to`, both row-major with the same
  * elements. Undefined where they are not affine. May split axes of the space.
  */
-export function reshapeCoordinates(space: LoopSpace, coordinates: readonly Affine[], to: Shape, from: Shape): Affine[] | undefined {
+export function reshapeCoordinates(
+  space: LoopSpace,
+  coordinates: readonly Affine[],
+  to: Shape,
+  from: Shape,
+): Affine[] | undefined {
   if (elementCount(from) === 0) return from.map(() => space.constant(0));
   const result = from.map(() => space.constant(0));
   const solid = (shape: Shape) => shape.map((_, axis) => axis).filter((axis) => shape[axis] !== 1);
   const [toAxes, fromAxes] = [solid(to), solid(from)];
-  for (const run of matchAxes(toAxes.map((i) => to[i]!), fromAxes.map((i) => from[i]!))) {
+  for (const run of matchAxes(
+    toAxes.map((i) => to[i]!),
+    fromAxes.map((i) => from[i]!),
+  )) {
     const outer = toAxes.slice(...run.a);
     const inner = fromAxes.slice(...run.b);
     if (outer.length === 1 && inner.length === 1) {
       result[inner[0]!] = coordinates[outer[0]!]!;
       continue;
     }
-    let rest = space.linear(outer.map((i) => coordinates[i]!), outer.map((i) => to[i]!));
+    let rest = space.linear(
+      outer.map((i) => coordinates[i]!),
+      outer.map((i) => to[i]!),
+    );
     for (const axis of inner.slice(1).reverse()) {
       const parts = space.divide(rest, from[axis]!);
       if (!parts) return undefined;

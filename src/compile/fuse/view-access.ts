@@ -25,7 +25,9 @@ const VIEW_RULES: Readonly<Record<string, ViewRule>> = {
   },
   slice(space, value, at) {
     const [starts, strides] = [numbers(value, 'starts'), numbers(value, 'strides')];
-    const coordinates = at.map((c, i) => (strides[i] === 1 && starts[i] === 0 ? c : space.scaled(c, strides[i]!, starts[i]!)));
+    const coordinates = at.map((c, i) =>
+      strides[i] === 1 && starts[i] === 0 ? c : space.scaled(c, strides[i]!, starts[i]!),
+    );
     return [{ value: value.inputs[0]!, coordinates }];
   },
   reverse(space, value, at) {
@@ -35,7 +37,7 @@ const VIEW_RULES: Readonly<Record<string, ViewRule>> = {
   },
   gather(space, value, at) {
     const [operand, indices] = value.inputs as [Value, Value];
-    const axis = value.attrs['axis'] as number;
+    const axis = value.attrs.axis as number;
     const rank = indices.type.shape.length;
     const index = { value: indices, coordinates: at.slice(axis, axis + rank) };
     const picked = space.dynamic(index, operand.type.shape[axis]! - 1);
@@ -43,7 +45,7 @@ const VIEW_RULES: Readonly<Record<string, ViewRule>> = {
   },
   gather_along(space, value, at) {
     const [operand, indices] = value.inputs as [Value, Value];
-    const axis = value.attrs['axis'] as number;
+    const axis = value.attrs.axis as number;
     const index = { value: indices, coordinates: at };
     return [{ value: operand, coordinates: at.with(axis, space.dynamic(index, operand.type.shape[axis]! - 1)) }, index];
   },
@@ -54,7 +56,10 @@ const VIEW_RULES: Readonly<Record<string, ViewRule>> = {
       const limit = operand.type.shape[i]! - value.type.shape[i]!;
       return limit === 0 ? c : space.plus(c, space.dynamic(indices[i]!, limit));
     });
-    return [{ value: operand, coordinates }, ...indices.filter((_, i) => operand.type.shape[i] !== value.type.shape[i])];
+    return [
+      { value: operand, coordinates },
+      ...indices.filter((_, i) => operand.type.shape[i] !== value.type.shape[i]),
+    ];
   },
   iota: () => [],
   random_bits: (space, value) =>

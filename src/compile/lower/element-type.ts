@@ -4,16 +4,40 @@
  */
 import type { DType } from '../../ir/dtype.ts';
 import {
-  add, and, binary, type Element, type Expr, type MemoryType, or, select, shl, shrU, unary,
+  add,
+  and,
+  binary,
+  type Element,
+  type Expr,
+  type MemoryType,
+  or,
+  select,
+  shl,
+  shrU,
+  unary,
 } from '../../kernel/expression.ts';
 import type { KernelBuilder } from '../../kernel/language.ts';
 
 export const MEMORY_TYPE: Readonly<Record<DType, MemoryType>> = {
-  f32: 'f32', f16: 'u16', bf16: 'u16', i32: 'i32', u32: 'i32', i8: 'i8', u8: 'u8', bool: 'u8',
+  f32: 'f32',
+  f16: 'u16',
+  bf16: 'u16',
+  i32: 'i32',
+  u32: 'i32',
+  i8: 'i8',
+  u8: 'u8',
+  bool: 'u8',
 };
 
 export const REGISTER: Readonly<Record<DType, Element>> = {
-  f32: 'f32', f16: 'f32', bf16: 'f32', i32: 'i32', u32: 'i32', i8: 'i32', u8: 'i32', bool: 'mask',
+  f32: 'f32',
+  f16: 'f32',
+  bf16: 'f32',
+  i32: 'i32',
+  u32: 'i32',
+  i8: 'i32',
+  u8: 'i32',
+  bool: 'mask',
 };
 
 /** Types whose memory form differs from their register form in more than width. */
@@ -34,8 +58,8 @@ export function encode(k: KernelBuilder, dtype: DType, value: Expr): Expr {
   const bits = k.let(unary('bits_i32', value));
   const high = k.let(shrU(bits, 16));
   const rounded = shrU(add(add(bits, 0x7fff), and(high, 1)), 16);
-  const isNaN = binary('gt', and(bits, 0x7fffffff), 0x7f800000);
-  return select(isNaN, or(high, 0x40), rounded);
+  const isNotANumber = binary('gt', and(bits, 0x7fffffff), 0x7f800000);
+  return select(isNotANumber, or(high, 0x40), rounded);
 }
 
 /** Wraps an i32 to the range of a narrower integer type. */

@@ -1,8 +1,17 @@
 /** The elementwise ops in the kernel language, on register forms of any lanes. Rows follow ir/op/elementwise.ts. */
-import { type DType, DTYPE_BYTES, isFloat } from '../../ir/dtype.ts';
+import { DTYPE_BYTES, type DType, isFloat } from '../../ir/dtype.ts';
 import { BitloomError } from '../../ir/error.ts';
 import {
-  and, binary, type BinaryOp, constant, type Expr, mul, or, select, sub, unary,
+  and,
+  type BinaryOp,
+  binary,
+  constant,
+  type Expr,
+  mul,
+  or,
+  select,
+  sub,
+  unary,
 } from '../../kernel/expression.ts';
 import type { KernelBuilder } from '../../kernel/language.ts';
 import * as math from '../../kernel/math.ts';
@@ -16,16 +25,30 @@ const like = (x: Expr, value: number): Expr => constant(x.type, value);
 const isMask = (x: Expr): boolean => x.type.element === 'mask';
 const isUnsigned = (dtype: DType): boolean => dtype === 'u32' || dtype === 'u8';
 
-const direct = (op: BinaryOp): Row => (_, [a, b]) => binary(op, a!, b!);
-const function1 = (f: (k: KernelBuilder, x: Expr) => Expr): Row => (k, [x]) => f(k, x!);
-const function2 = (f: (k: KernelBuilder, a: Expr, b: Expr) => Expr): Row => (k, [a, b]) => f(k, a!, b!);
-const extremum = (op: 'min' | 'max'): Row => (_, [a, b], from) => binary(from === 'u32' ? `${op}_u` : op, a!, b!);
+const direct =
+  (op: BinaryOp): Row =>
+  (_, [a, b]) =>
+    binary(op, a!, b!);
+const function1 =
+  (f: (k: KernelBuilder, x: Expr) => Expr): Row =>
+  (k, [x]) =>
+    f(k, x!);
+const function2 =
+  (f: (k: KernelBuilder, a: Expr, b: Expr) => Expr): Row =>
+  (k, [a, b]) =>
+    f(k, a!, b!);
+const extremum =
+  (op: 'min' | 'max'): Row =>
+  (_, [a, b], from) =>
+    binary(from === 'u32' ? `${op}_u` : op, a!, b!);
 
 /** Ordering of two registers; for bool, false < true. */
-const compare = (op: 'lt' | 'le' | 'gt' | 'ge'): Row => (_, [a, b], from) => {
-  if (from === 'bool') return binary(op, unary('mask_to_i32', a!), unary('mask_to_i32', b!));
-  return binary(from === 'u32' ? `${op}_u` : op, a!, b!);
-};
+const compare =
+  (op: 'lt' | 'le' | 'gt' | 'ge'): Row =>
+  (_, [a, b], from) => {
+    if (from === 'bool') return binary(op, unary('mask_to_i32', a!), unary('mask_to_i32', b!));
+    return binary(from === 'u32' ? `${op}_u` : op, a!, b!);
+  };
 
 /** Quotient or remainder of scalar integers with the table's answers for zero and overflow. */
 function integerDivide(k: KernelBuilder, a: Expr, b: Expr, dtype: DType, what: 'div' | 'rem'): Expr {
@@ -56,8 +79,10 @@ function integerPower(k: KernelBuilder, a: Expr, b: Expr, dtype: DType): Expr {
   return select(isNegative, select(binary('eq', a, 1), like(a, 1), others), result);
 }
 
-const shift = (op: 'shl' | 'shr_s' | 'shr_u', outside: (a: Expr) => Expr) => (a: Expr, b: Expr, bits: number): Expr =>
-  select(binary('lt_u', b, bits), binary(op, a, and(b, 31)), outside(a));
+const shift =
+  (op: 'shl' | 'shr_s' | 'shr_u', outside: (a: Expr) => Expr) =>
+  (a: Expr, b: Expr, bits: number): Expr =>
+    select(binary('lt_u', b, bits), binary(op, a, and(b, 31)), outside(a));
 
 const shiftLeft = shift('shl', (a) => like(a, 0));
 const shiftRightSigned = shift('shr_s', (a) => binary('shr_s', a, 31));
@@ -154,13 +179,18 @@ export const isVectorOp = (name: string, from: DType): boolean => isFloat(from) 
  */
 export function elementwise(k: KernelBuilder, name: string, operands: readonly Expr[], from: DType, to: DType): Expr {
   const row = ROWS[name];
-  if (!row) throw new BitloomError('UNSUPPORTED_OP', `no generic kernel computes ${name}; decompose it first`, { op: name });
+  if (!row)
+    throw new BitloomError('UNSUPPORTED_OP', `no generic kernel computes ${name}; decompose it first`, { op: name });
   const result = row(k, operands, from, to);
   return isFloat(to) || isMask(result) ? result : wrap(to, result);
 }
 
 /** Combining ops of reductions: the elementwise op and the value that nothing combines to. */
 export const REDUCTION_COMBINE: Readonly<Record<string, string>> = {
-  reduce_sum: 'add', reduce_prod: 'mul', reduce_max: 'max', reduce_min: 'min', reduce_and: 'and', reduce_or: 'or',
+  reduce_sum: 'add',
+  reduce_prod: 'mul',
+  reduce_max: 'max',
+  reduce_min: 'min',
+  reduce_and: 'and',
+  reduce_or: 'or',
 };
-

@@ -4,7 +4,16 @@
  */
 import { isFloat } from '../../ir/dtype.ts';
 import {
-  add, binary, type BufferParam, constant, type Expr, i32, mul, splat, unary, vectorType,
+  add,
+  type BufferParam,
+  binary,
+  constant,
+  type Expr,
+  i32,
+  mul,
+  splat,
+  unary,
+  vectorType,
 } from '../../kernel/expression.ts';
 import type { KernelBuilder } from '../../kernel/language.ts';
 import { decode, encode, isEncoded, MEMORY_TYPE, REGISTER, wrap } from './element-type.ts';
@@ -60,7 +69,8 @@ export class Emitter {
 
   #levelOf(f: Formula): Level {
     let level = Math.max(0, ...childrenOf(f).map((c) => this.#levels.get(c)!)) as Level;
-    if (f.kind === 'load' || f.kind === 'index' || f.kind === 'random') level = Math.max(level, this.#stridesLevel(f.address)) as Level;
+    if (f.kind === 'load' || f.kind === 'index' || f.kind === 'random')
+      level = Math.max(level, this.#stridesLevel(f.address)) as Level;
     return level;
   }
 
@@ -101,7 +111,8 @@ export class Emitter {
     const wanted = new Set<Formula>();
     for (const f of this.#order) {
       if (this.#levels.get(f)! <= level) continue;
-      for (const child of childrenOf(f)) if (this.#levels.get(child) === level && child.kind !== 'constant') wanted.add(child);
+      for (const child of childrenOf(f))
+        if (this.#levels.get(child) === level && child.kind !== 'constant') wanted.add(child);
     }
     for (const { index } of this.#target.dynamic) if (this.#levels.get(index) === level) wanted.add(index);
     if (this.#levels.get(this.#root) === level) wanted.add(this.#root);
@@ -153,19 +164,22 @@ export class Emitter {
 
   #make(f: Formula, cell: Cell, lanes: number): Expr {
     switch (f.kind) {
-      case 'constant': return this.#constant(f);
+      case 'constant':
+        return this.#constant(f);
       case 'load': {
         const loaded = this.#load(f);
         if (!isEncoded(f.dtype)) return loaded;
         cell.bits = this.#k.let(loaded);
         return decode(f.dtype, cell.bits);
       }
-      case 'index': return this.#number(f.dtype, this.#indexLanes(f.address, lanes));
+      case 'index':
+        return this.#number(f.dtype, this.#indexLanes(f.address, lanes));
       case 'random': {
         const [low, high] = f.key.map((word) => splat(this.value(word), lanes)) as [Expr, Expr];
         return threefry(this.#k, low, high, this.#indexLanes(f.address, lanes));
       }
-      case 'op': return this.#op(f, cell, lanes);
+      case 'op':
+        return this.#op(f, cell, lanes);
     }
   }
 
@@ -279,4 +293,3 @@ export function isVectorNest({ formula, target, extents }: Nest): boolean {
   }
   return !target.dynamic.some((d) => varies.get(d.index));
 }
-

@@ -58,7 +58,9 @@ const constantOf = ({ dtype, value }: { dtype: DType; value: number }, lanes: nu
 /** Everything but elementwise arithmetic and loads has no place behind a template. */
 function isPlain(f: Formula): boolean {
   if (f.kind === 'constant') return f.dtype !== 'bool';
-  return f.kind === 'load' || (f.kind === 'op' && f.op.name !== 'bitcast' && isVectorOp(f.op.name, f.operands.at(-1)!.dtype));
+  return (
+    f.kind === 'load' || (f.kind === 'op' && f.op.name !== 'bitcast' && isVectorOp(f.op.name, f.operands.at(-1)!.dtype))
+  );
 }
 
 /** The loop `group` as an epilogue behind `result`; undefined where it cannot be one. */
@@ -70,7 +72,10 @@ function epilogueBehind(group: LoopGroup, result: Value, fusion: Fusion): Lowere
   const builder = new FormulaBuilder(space, (v) => v !== group.root && (v === result || fusion.stored.has(v)), list);
   const formula = builder.formula(source);
   const nest = simplifyAxes({
-    extents: space.extents, formula, target: builder.address(space.linear(target, group.root.type.shape)), keptAxes: space.extents.length,
+    extents: space.extents,
+    formula,
+    target: builder.address(space.linear(target, group.root.type.shape)),
+    keptAxes: space.extents.length,
   });
   const all = subFormulas([nest.formula]);
   const loads = all.filter((f): f is Load => f.kind === 'load');
@@ -83,7 +88,10 @@ function epilogueBehind(group: LoopGroup, result: Value, fusion: Fusion): Lowere
     key: `${group.root.op.name}_${shortHash(`${formulaKey([nest.formula])} ${list.values.indexOf(result)}`)}`,
     operands: types as TensorType[],
     apply(k, value, operands) {
-      const given = new Map<Formula, Expr>([...own.map((f) => [f, value] as const), ...others.map((f, i) => [f, operands[i]!] as const)]);
+      const given = new Map<Formula, Expr>([
+        ...own.map((f) => [f, value] as const),
+        ...others.map((f, i) => [f, operands[i]!] as const),
+      ]);
       return evaluate(k, nest.formula, given, value.type.lanes);
     },
   };
@@ -107,4 +115,3 @@ export function absorbEpilogues(fusion: Fusion): Fusion {
   const groups = fusion.groups.flatMap((g) => (replaced.has(g) ? (replaced.get(g) ?? []) : g));
   return { ...fusion, groups, stored };
 }
-

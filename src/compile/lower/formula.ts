@@ -4,10 +4,10 @@
  */
 import type { DType } from '../../ir/dtype.ts';
 import type { Op, Value } from '../../ir/graph.ts';
-import { attributesKey } from '../structural-key.ts';
-import { splatNumber } from '../splat.ts';
-import { type Access, accessKey, type Affine, type LoopSpace } from '../fuse/index-map.ts';
+import { type Access, type Affine, accessKey, type LoopSpace } from '../fuse/index-map.ts';
 import { operandAccesses } from '../fuse/view-access.ts';
+import { splatNumber } from '../splat.ts';
+import { attributesKey } from '../structural-key.ts';
 
 /** Element index: constant + loop axes * strides + clamp(index, 0, limit) * stride for each dynamic term. */
 export interface Address {
@@ -22,7 +22,13 @@ export type Formula =
   /** The address itself, as a number. */
   | { readonly kind: 'index'; readonly dtype: DType; readonly address: Address }
   | { readonly kind: 'random'; readonly dtype: DType; readonly key: readonly Formula[]; readonly address: Address }
-  | { readonly kind: 'op'; readonly dtype: DType; readonly op: Op; readonly attrsKey: string; readonly operands: readonly Formula[] };
+  | {
+      readonly kind: 'op';
+      readonly dtype: DType;
+      readonly op: Op;
+      readonly attrsKey: string;
+      readonly operands: readonly Formula[];
+    };
 
 /** Buffers that a kernel reads, numbered as they are first met. */
 export class OperandList {
@@ -79,7 +85,7 @@ export class FormulaBuilder {
     const splat = splatNumber(value);
     if (splat !== undefined) return { kind: 'constant', dtype, value: splat };
     if (value.op.name === 'iota') {
-      return { kind: 'index', dtype, address: this.address(coordinates[value.attrs['axis'] as number]!) };
+      return { kind: 'index', dtype, address: this.address(coordinates[value.attrs.axis as number]!) };
     }
     const operands = operandAccesses(this.#space, access)!;
     if (value.op.name === 'random_bits') {
@@ -123,7 +129,8 @@ export function formulaKey(roots: readonly Formula[]): string {
   const lines = subFormulas(roots).map((f, i) => {
     number.set(f, i);
     if (f.kind === 'constant') return `${f.dtype} ${Object.is(f.value, -0) ? '-0' : f.value}`;
-    if (f.kind === 'op') return `${f.dtype} ${f.op.name}${f.attrsKey} ${f.operands.map((o) => number.get(o)).join(' ')}`;
+    if (f.kind === 'op')
+      return `${f.dtype} ${f.op.name}${f.attrsKey} ${f.operands.map((o) => number.get(o)).join(' ')}`;
     const source = f.kind === 'load' ? f.buffer : f.kind === 'random' ? f.key.map((k) => number.get(k)).join(' ') : '';
     return `${f.dtype} ${f.kind} ${source}@${addressKey(f.address)}`;
   });

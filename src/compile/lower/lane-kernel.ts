@@ -2,7 +2,19 @@
 import type { DType } from '../../ir/dtype.ts';
 import { isFloat } from '../../ir/dtype.ts';
 import type { TensorType } from '../../ir/shape.ts';
-import { add, binary, type BufferParam, divU, type Expr, i32, mul, or, remU, select, unary } from '../../kernel/expression.ts';
+import {
+  add,
+  type BufferParam,
+  binary,
+  divU,
+  type Expr,
+  i32,
+  mul,
+  or,
+  remU,
+  select,
+  unary,
+} from '../../kernel/expression.ts';
 import { type Kernel, KernelBuilder } from '../../kernel/language.ts';
 import type { Machine } from '../../kernel/machine.ts';
 import { decode, encode, MEMORY_TYPE } from './element-type.ts';
@@ -22,7 +34,12 @@ export function laneShape({ shape }: TensorType, axis: number): LaneShape {
 }
 
 /** Runs `body` for every lane, divided among the threads. `first` is the index of the lane's first element. */
-export function parallelLanes(k: KernelBuilder, { outer, size, inner }: LaneShape, work: number, body: (first: Expr, lane: Expr) => void): void {
+export function parallelLanes(
+  k: KernelBuilder,
+  { outer, size, inner }: LaneShape,
+  work: number,
+  body: (first: Expr, lane: Expr) => void,
+): void {
   const grain = Math.max(1, Math.ceil(grainElements(work) / Math.max(1, size)));
   k.parallelRange(outer * inner, grain, (from, to) =>
     k.loop(from, to, 1, (lane) => {
@@ -39,7 +56,13 @@ export function loadComparable(k: KernelBuilder, buffer: BufferParam, dtype: DTy
 }
 
 /** The first greatest (or least) element's place; a NaN counts as it. */
-export function buildArgReduce(name: string, op: 'argmax' | 'argmin', type: TensorType, axis: number, machine: Machine): Kernel {
+export function buildArgReduce(
+  name: string,
+  op: 'argmax' | 'argmin',
+  type: TensorType,
+  axis: number,
+  machine: Machine,
+): Kernel {
   const k = new KernelBuilder(name, machine.lanes);
   const [input, out] = [k.buffer('in0', 'read'), k.buffer('out', 'write')];
   const dtype = type.dtype as DType;
@@ -62,11 +85,21 @@ export function buildArgReduce(name: string, op: 'argmax' | 'argmin', type: Tens
   return k.finish();
 }
 
-const CUMULATIVE_COMBINE: Readonly<Record<string, string>> = { cumsum: 'add', cumprod: 'mul', cummax: 'max', cummin: 'min' };
+const CUMULATIVE_COMBINE: Readonly<Record<string, string>> = {
+  cumsum: 'add',
+  cumprod: 'mul',
+  cummax: 'max',
+  cummin: 'min',
+};
 
 /** Neighbouring lanes together: each row of the result is the row before it joined with a row of the operand. */
 function emitRowByRow(
-  k: KernelBuilder, { outer, size, inner }: LaneShape, combine: string, dtype: DType, isReverse: boolean, [input, out]: readonly [BufferParam, BufferParam],
+  k: KernelBuilder,
+  { outer, size, inner }: LaneShape,
+  combine: string,
+  dtype: DType,
+  isReverse: boolean,
+  [input, out]: readonly [BufferParam, BufferParam],
 ): void {
   const memory = MEMORY_TYPE[dtype];
   const row = (i: Expr | number): Expr => mul(isReverse ? binary('sub', i32(size - 1), i) : add(i32(0), i), inner);
@@ -74,12 +107,19 @@ function emitRowByRow(
     k.loop(0, outer, 1, (o) => {
       const plane = k.let(mul(o, size * inner));
       const start = k.let(add(plane, row(0)));
-      k.vectorLoop(from, to, (r, lanes) => k.storeAt(out, memory, add(start, r), k.loadAt(input, memory, add(start, r), lanes)));
+      k.vectorLoop(from, to, (r, lanes) =>
+        k.storeAt(out, memory, add(start, r), k.loadAt(input, memory, add(start, r), lanes)),
+      );
       k.loop(1, size, 1, (i) => {
         const [before, at] = [k.let(add(plane, row(add(i, -1)))), k.let(add(plane, row(i)))];
         k.vectorLoop(from, to, (r, lanes) => {
           const load = (buffer: BufferParam, first: Expr): Expr => k.loadAt(buffer, memory, add(first, r), lanes);
-          k.storeAt(out, memory, add(at, r), elementwise(k, combine, [load(out, before), load(input, at)], dtype, dtype));
+          k.storeAt(
+            out,
+            memory,
+            add(at, r),
+            elementwise(k, combine, [load(out, before), load(input, at)], dtype, dtype),
+          );
         });
       });
     }),
@@ -87,7 +127,14 @@ function emitRowByRow(
 }
 
 /** Running sum, product, maximum or minimum along an axis, from its end if `isReverse`. 16-bit floats run in f32. */
-export function buildCumulative(name: string, op: string, type: TensorType, axis: number, isReverse: boolean, machine: Machine): Kernel {
+export function buildCumulative(
+  name: string,
+  op: string,
+  type: TensorType,
+  axis: number,
+  isReverse: boolean,
+  machine: Machine,
+): Kernel {
   const k = new KernelBuilder(name, machine.lanes);
   const [input, out] = [k.buffer('in0', 'read'), k.buffer('out', 'readwrite')];
   const dtype = type.dtype as DType;
@@ -98,8 +145,10 @@ export function buildCumulative(name: string, op: string, type: TensorType, axis
     return k.finish();
   }
   parallelLanes(k, shape, 2, (first) => {
-    const at = (i: Expr): Expr => k.let(add(first, mul(isReverse ? binary('sub', i32(shape.size - 1), i) : i, shape.inner)));
-    const store = (index: Expr, value: Expr): void => k.storeAt(out, MEMORY_TYPE[dtype], index, encode(k, dtype, value));
+    const at = (i: Expr): Expr =>
+      k.let(add(first, mul(isReverse ? binary('sub', i32(shape.size - 1), i) : i, shape.inner)));
+    const store = (index: Expr, value: Expr): void =>
+      k.storeAt(out, MEMORY_TYPE[dtype], index, encode(k, dtype, value));
     const start = at(i32(0));
     const running = k.variable(decode(dtype, k.loadAt(input, MEMORY_TYPE[dtype], start)));
     store(start, running);
@@ -112,4 +161,3 @@ export function buildCumulative(name: string, op: string, type: TensorType, axis
   });
   return k.finish();
 }
-

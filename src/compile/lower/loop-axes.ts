@@ -15,11 +15,19 @@ export interface Nest {
 
 function addressesOf(nest: Nest): Address[] {
   const roots = [nest.formula, ...nest.target.dynamic.map((d) => d.index)];
-  return [nest.target, ...subFormulas(roots).flatMap((f) => (f.kind === 'constant' || f.kind === 'op' ? [] : [f.address]))];
+  return [
+    nest.target,
+    ...subFormulas(roots).flatMap((f) => (f.kind === 'constant' || f.kind === 'op' ? [] : [f.address])),
+  ];
 }
 
 /** Rebuilds a nest with new strides of every address. Shared formulas stay shared. */
-function mapStrides(nest: Nest, strides: (old: readonly number[]) => readonly number[], extents: number[], keptAxes: number): Nest {
+function mapStrides(
+  nest: Nest,
+  strides: (old: readonly number[]) => readonly number[],
+  extents: number[],
+  keptAxes: number,
+): Nest {
   const made = new Map<Formula, Formula>();
   const mapAddress = (a: Address): Address => ({
     constant: a.constant,
@@ -29,7 +37,8 @@ function mapStrides(nest: Nest, strides: (old: readonly number[]) => readonly nu
   for (const f of subFormulas([nest.formula, ...nest.target.dynamic.map((d) => d.index)])) {
     if (f.kind === 'constant') made.set(f, f);
     else if (f.kind === 'op') made.set(f, { ...f, operands: f.operands.map((o) => made.get(o)!) });
-    else if (f.kind === 'random') made.set(f, { ...f, key: f.key.map((o) => made.get(o)!), address: mapAddress(f.address) });
+    else if (f.kind === 'random')
+      made.set(f, { ...f, key: f.key.map((o) => made.get(o)!), address: mapAddress(f.address) });
     else made.set(f, { ...f, address: mapAddress(f.address) });
   }
   return { extents, formula: made.get(nest.formula)!, target: mapAddress(nest.target), keptAxes };

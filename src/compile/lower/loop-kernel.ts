@@ -13,7 +13,20 @@ const PIECE_ELEMENTS = 64;
 /** Simple operations that one call of an elementary function is worth. */
 const FUNCTION_WORK = 12;
 const FUNCTIONS: ReadonlySet<string> = new Set([
-  'exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tan', 'tanh', 'erf', 'logistic', 'pow', 'atan2', 'rem', 'div',
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sin',
+  'cos',
+  'tan',
+  'tanh',
+  'erf',
+  'logistic',
+  'pow',
+  'atan2',
+  'rem',
+  'div',
 ]);
 
 /** Simple operations that one element of a formula takes, scalar ones counted by the lanes they leave idle. */
@@ -48,7 +61,8 @@ export function partitionOf(nest: Nest, machine: Machine): { mode: 'inner' | 'ou
   const outer = nest.extents.slice(0, -1).reduce((n, e) => n * e, 1);
   const tiled = isVector || transposedAxis(nest) < 0 ? '' : ' in tiles';
   const grain = grainElements(workPerElement(nest.formula, isVector));
-  if (outer * inner <= grain) return { mode: outer === 1 ? 'inner' : 'outer', grain: Math.max(inner, outer), text: 'one thread' };
+  if (outer * inner <= grain)
+    return { mode: outer === 1 ? 'inner' : 'outer', grain: Math.max(inner, outer), text: 'one thread' };
   const isOuterLong = outer >= 2 * machine.threads || inner < 2 * grain;
   if (outer > 1 && isOuterLong) {
     const rows = Math.ceil(grain / inner);
@@ -68,12 +82,23 @@ function transposedAxis(nest: Nest): number {
   const inner = nest.extents.length - 1;
   if (inner < 1 || nest.extents[inner]! < TILE) return -1;
   const isJumping = (a: Address): boolean => Math.abs(a.strides[inner]!) >= TILE;
-  const jumps = subFormulas([nest.formula]).filter((f): f is Formula & { kind: 'load' } => f.kind === 'load' && isJumping(f.address));
-  return nest.extents.findIndex((e, axis) => axis < inner && e >= TILE && jumps.some((f) => Math.abs(f.address.strides[axis]!) === 1));
+  const jumps = subFormulas([nest.formula]).filter(
+    (f): f is Formula & { kind: 'load' } => f.kind === 'load' && isJumping(f.address),
+  );
+  return nest.extents.findIndex(
+    (e, axis) => axis < inner && e >= TILE && jumps.some((f) => Math.abs(f.address.strides[axis]!) === 1),
+  );
 }
 
 /** Emits a nest in blocks of `axis` and the inner axis. */
-function emitTiled(k: KernelBuilder, nest: Nest, emitter: Emitter, axis: number, rows: number, body: (from: Expr, to: Expr) => void): void {
+function emitTiled(
+  k: KernelBuilder,
+  nest: Nest,
+  emitter: Emitter,
+  axis: number,
+  rows: number,
+  body: (from: Expr, to: Expr) => void,
+): void {
   const inner = nest.extents.at(-1)!;
   const blocks = nest.extents.slice(0, -1).with(axis, Math.ceil(nest.extents[axis]! / TILE));
   const count = blocks.reduce((n, e) => n * e, 1);
@@ -137,7 +162,13 @@ export function emitNest(k: KernelBuilder, nest: Nest, emitter: Emitter, machine
 }
 
 /** Builds the kernel of a loop group. Buffers: what the formulas load, then the result. */
-export function buildLoopKernel(name: string, nests: readonly Nest[], isLayered: boolean, readCount: number, machine: Machine): Kernel {
+export function buildLoopKernel(
+  name: string,
+  nests: readonly Nest[],
+  isLayered: boolean,
+  readCount: number,
+  machine: Machine,
+): Kernel {
   const k = new KernelBuilder(name, machine.lanes);
   const reads = Array.from({ length: readCount }, (_, i) => k.buffer(`in${i}`, 'read'));
   const result = k.buffer('out', 'write');
@@ -148,4 +179,3 @@ export function buildLoopKernel(name: string, nests: readonly Nest[], isLayered:
   });
   return k.finish();
 }
-

@@ -71,7 +71,10 @@ const nestKey = ({ extents, formula, target, keptAxes }: Nest): string =>
   `${target.dynamic.map((d) => `+${d.stride}<${d.limit}`).join('')} ${formulaKey([formula, ...target.dynamic.map((d) => d.index)])}`;
 
 const sameStrides = (a: Address, b: Address): boolean =>
-  a.constant === b.constant && a.dynamic.length === 0 && b.dynamic.length === 0 && a.strides.every((s, i) => s === b.strides[i]);
+  a.constant === b.constant &&
+  a.dynamic.length === 0 &&
+  b.dynamic.length === 0 &&
+  a.strides.every((s, i) => s === b.strides[i]);
 
 /** Operands that a nest reads only at the index where it stores. */
 function readsInPlace(nest: Nest, operands: OperandList): Set<Value> {
@@ -84,7 +87,12 @@ function readsInPlace(nest: Nest, operands: OperandList): Set<Value> {
   return local;
 }
 
-function lowerParts(root: Value, parts: readonly LoopPart[], isLayered: boolean, { fusion, machine }: LoweringContext): KernelRecipe {
+function lowerParts(
+  root: Value,
+  parts: readonly LoopPart[],
+  isLayered: boolean,
+  { fusion, machine }: LoweringContext,
+): KernelRecipe {
   const operands = new OperandList();
   const nests = parts.map((part) => nestOf(part, root, fusion.stored, operands));
   const only = nests.length === 1 ? nests[0]! : undefined;
@@ -108,7 +116,11 @@ function lowerLoop(group: LoopGroup, context: LoweringContext): KernelRecipe {
   const isUpdate = root.op.name === 'dynamic_update_slice' && parts.length === 2 && context.fusion.stored.has(operand);
   const whole = (): KernelRecipe => lowerParts(root, parts, isLayered, context);
   if (!isUpdate) return whole();
-  return { ...lowerParts(root, parts.slice(1), false, context), overwritable: [], update: { of: operand, otherwise: whole } };
+  return {
+    ...lowerParts(root, parts.slice(1), false, context),
+    overwritable: [],
+    update: { of: operand, otherwise: whole },
+  };
 }
 
 function lowerReduce({ root, part }: ReduceGroup, context: LoweringContext): KernelRecipe {
@@ -136,13 +148,20 @@ function emptyReduction(root: Value, machine: Machine): KernelRecipe {
   const value = root.op.name === 'reduce_sum' ? 0 : identityOf(root.op.name, dtype);
   const count = elementCount(root.type.shape);
   const nest: Nest = {
-    extents: [count], keptAxes: 1, formula: { kind: 'constant', dtype, value },
+    extents: [count],
+    keptAxes: 1,
+    formula: { kind: 'constant', dtype, value },
     target: { constant: 0, strides: [1], dynamic: [] },
   };
   return {
-    label: `${root.op.name}_of_nothing`, key: `nothing ${nestKey(nest)}`, root, reads: [],
+    label: `${root.op.name}_of_nothing`,
+    key: `nothing ${nestKey(nest)}`,
+    root,
+    reads: [],
     build: (name) => buildLoopKernel(name, [nest], false, 0, machine),
-    overwritable: [], partition: partitionOf(nest, machine).text, localReads: new Set(),
+    overwritable: [],
+    partition: partitionOf(nest, machine).text,
+    localReads: new Set(),
   };
 }
 
@@ -171,27 +190,45 @@ function lowerTemplate(group: TemplateGroup, context: LoweringContext): KernelRe
 
 type DirectRule = (value: Value, machine: Machine) => (name: string) => Kernel;
 
-const axisOf = (value: Value): number => value.attrs['axis'] as number;
+const axisOf = (value: Value): number => value.attrs.axis as number;
 const cumulative: DirectRule = (value, machine) => (name) =>
-  buildCumulative(name, value.op.name, value.inputs[0]!.type, axisOf(value), value.attrs['reverse'] as boolean, machine);
+  buildCumulative(name, value.op.name, value.inputs[0]!.type, axisOf(value), value.attrs.reverse as boolean, machine);
 const argReduce: DirectRule = (value, machine) => (name) =>
   buildArgReduce(name, value.op.name as 'argmax' | 'argmin', value.inputs[0]!.type, axisOf(value), machine);
-const sort = (gives: 'elements' | 'places'): DirectRule => (value, machine) => (name) =>
-  buildSort(name, gives, value.inputs[0]!.type, axisOf(value), value.attrs['descending'] as boolean, machine);
+const sort =
+  (gives: 'elements' | 'places'): DirectRule =>
+  (value, machine) =>
+  (name) =>
+    buildSort(name, gives, value.inputs[0]!.type, axisOf(value), value.attrs.descending as boolean, machine);
 
 const DIRECT_RULES: Readonly<Record<string, DirectRule>> = {
-  cumsum: cumulative, cumprod: cumulative, cummax: cumulative, cummin: cumulative,
-  argmax: argReduce, argmin: argReduce,
-  sort: sort('elements'), argsort: sort('places'),
+  cumsum: cumulative,
+  cumprod: cumulative,
+  cummax: cumulative,
+  cummin: cumulative,
+  argmax: argReduce,
+  argmin: argReduce,
+  sort: sort('elements'),
+  argsort: sort('places'),
   scatter: (value, machine) => (name) => buildScatter(name, value, false, machine),
 };
 
 function lowerDirect(root: Value, machine: Machine): KernelRecipe {
   const rule = DIRECT_RULES[root.op.name];
-  if (!rule) throw new BitloomError('UNSUPPORTED_OP', `no kernel computes ${root.op.name} on ${machine.name}`, { op: root.op.name });
+  if (!rule)
+    throw new BitloomError('UNSUPPORTED_OP', `no kernel computes ${root.op.name} on ${machine.name}`, {
+      op: root.op.name,
+    });
   const key = `${root.op.name} ${attributesKey(root.attrs)} ${root.inputs.map((v) => typeKey(v.type)).join(' ')}`;
   const recipe: KernelRecipe = {
-    label: root.op.name, key, root, reads: root.inputs, build: rule(root, machine), overwritable: [], partition: '', localReads: new Set(),
+    label: root.op.name,
+    key,
+    root,
+    reads: root.inputs,
+    build: rule(root, machine),
+    overwritable: [],
+    partition: '',
+    localReads: new Set(),
   };
   if (root.op.name !== 'scatter') return recipe;
   const inPlace = (name: string): Kernel => buildScatter(name, root, true, machine);
@@ -202,9 +239,13 @@ function lowerDirect(root: Value, machine: Machine): KernelRecipe {
 /** The recipe of one group's kernel. Throws UNSUPPORTED_OP naming an op that has no kernel. */
 export function lowerGroup(group: Group, context: LoweringContext): KernelRecipe {
   switch (group.kind) {
-    case 'loop': return lowerLoop(group, context);
-    case 'reduce': return lowerReduce(group, context);
-    case 'template': return lowerTemplate(group, context);
-    case 'direct': return lowerDirect(group.root, context.machine);
+    case 'loop':
+      return lowerLoop(group, context);
+    case 'reduce':
+      return lowerReduce(group, context);
+    case 'template':
+      return lowerTemplate(group, context);
+    case 'direct':
+      return lowerDirect(group.root, context.machine);
   }
 }

@@ -4,7 +4,18 @@
  */
 import type { DType } from '../../ir/dtype.ts';
 import { DTYPE_BYTES, isFloat, isSigned } from '../../ir/dtype.ts';
-import { add, binary, type BufferParam, constant, type Expr, i32, mul, threadCount, threadIndex, vectorType } from '../../kernel/expression.ts';
+import {
+  add,
+  type BufferParam,
+  binary,
+  constant,
+  type Expr,
+  i32,
+  mul,
+  threadCount,
+  threadIndex,
+  vectorType,
+} from '../../kernel/expression.ts';
 import { type Kernel, KernelBuilder, type Variable } from '../../kernel/language.ts';
 import type { Machine } from '../../kernel/machine.ts';
 import { encode, MEMORY_TYPE } from './element-type.ts';
@@ -92,7 +103,12 @@ interface Reduction {
 const product = (sizes: readonly number[]): number => sizes.reduce((n, e) => n * e, 1);
 
 /** Combines the inner axis from `from` to `to` into the partial results, which start as the identity. */
-function combineInner({ k, nest, emitter, combiner, isVector }: Reduction, from: Expr, to: Expr, partial: Variable): void {
+function combineInner(
+  { k, nest, emitter, combiner, isVector }: Reduction,
+  from: Expr,
+  to: Expr,
+  partial: Variable,
+): void {
   const one = (lanes: number, into: Variable, index: Expr): void => {
     emitter.openInner(index, lanes);
     combiner.take(into, combiner.element(emitter, nest));
@@ -195,8 +211,13 @@ function emitVectorOfResults(r: Reduction, dtype: DType, out: BufferParam, grain
       });
     });
     const strides = [...nest.target.strides.slice(0, keptOuter.length), nest.target.strides[rank - 1]!];
-    const index = [...kept, column].reduce<Expr>((sum, axis, i) => add(sum, mul(axis, strides[i]!)), i32(nest.target.constant));
-    partials.forEach((partial, i) => k.storeAt(out, MEMORY_TYPE[dtype], add(index, i * lanes), combiner.stored(partial)));
+    const index = [...kept, column].reduce<Expr>(
+      (sum, axis, i) => add(sum, mul(axis, strides[i]!)),
+      i32(nest.target.constant),
+    );
+    partials.forEach((partial, i) =>
+      k.storeAt(out, MEMORY_TYPE[dtype], add(index, i * lanes), combiner.stored(partial)),
+    );
   };
   const wide = workPerElement(nest.formula, false) <= MOST_UNROLLED_WORK ? ACCUMULATORS : 1;
   const all = (kept: readonly Expr[], from: Expr, to: Expr): void => {
@@ -223,7 +244,14 @@ function keptAxisLast(nest: Nest): Nest {
 }
 
 /** Builds the kernel of a reduction. Buffers: what the formula loads, then the result. */
-export function buildReduceKernel(name: string, nest: Nest, op: string, dtype: DType, readCount: number, machine: Machine): Kernel {
+export function buildReduceKernel(
+  name: string,
+  nest: Nest,
+  op: string,
+  dtype: DType,
+  readCount: number,
+  machine: Machine,
+): Kernel {
   const k = new KernelBuilder(name, machine.lanes);
   const reads = Array.from({ length: readCount }, (_, i) => k.buffer(`in${i}`, 'read'));
   const out = k.buffer('out', 'write');
@@ -233,11 +261,20 @@ export function buildReduceKernel(name: string, nest: Nest, op: string, dtype: D
   const isVector = nest.extents.length > nest.keptAxes && isVectorNest(withTarget(nest));
   const turned = nest.keptAxes > 0 ? keptAxisLast(nest) : nest;
   const combiner = new Combiner(k, op, dtype);
-  const reductionOf = (n: Nest, vector: boolean): Reduction => ({ k, nest: n, emitter: new Emitter(k, reads, n), combiner, isVector: vector });
+  const reductionOf = (n: Nest, vector: boolean): Reduction => ({
+    k,
+    nest: n,
+    emitter: new Emitter(k, reads, n),
+    combiner,
+    isVector: vector,
+  });
   const grain = Math.max(1, Math.ceil(grainElements(workPerElement(nest.formula, isVector)) / length));
   if (!isVector && nest.keptAxes > 0 && isVectorNest(turned) && nest.extents[nest.keptAxes - 1]! >= k.lanes) {
     emitVectorOfResults(reductionOf(turned, true), dtype, out, grain);
-  } else if (results < machine.threads && results * length > 2 * grainElements(workPerElement(nest.formula, isVector))) {
+  } else if (
+    results < machine.threads &&
+    results * length > 2 * grainElements(workPerElement(nest.formula, isVector))
+  ) {
     emitSplit(reductionOf(nest, isVector), dtype, out, machine);
   } else {
     emitResultByResult(reductionOf(nest, isVector), dtype, out, grain);

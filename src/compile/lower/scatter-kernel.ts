@@ -2,7 +2,7 @@
 import type { DType } from '../../ir/dtype.ts';
 import type { Value } from '../../ir/graph.ts';
 import { elementCount } from '../../ir/shape.ts';
-import { add, binary, type BufferParam, type Expr, i32, mul } from '../../kernel/expression.ts';
+import { add, type BufferParam, binary, type Expr, i32, mul } from '../../kernel/expression.ts';
 import { type Kernel, KernelBuilder } from '../../kernel/language.ts';
 import type { Machine } from '../../kernel/machine.ts';
 import { decode, encode, MEMORY_TYPE } from './element-type.ts';
@@ -26,8 +26,8 @@ export function buildScatter(name: string, value: Value, isInPlace: boolean, mac
   const out = k.buffer('out', 'readwrite');
   const dtype = value.type.dtype as DType;
   const memory = MEMORY_TYPE[dtype];
-  const mode = value.attrs['mode'] as string;
-  const { outer, size, inner } = laneShape(value.type, value.attrs['axis'] as number);
+  const mode = value.attrs.mode as string;
+  const { outer, size, inner } = laneShape(value.type, value.attrs.axis as number);
   const indexType = value.inputs[1]!.type.dtype as DType;
   const count = value.inputs[1]!.type.shape[0]!;
   if (operand) {

@@ -5,7 +5,20 @@
 import type { DType } from '../../ir/dtype.ts';
 import { isFloat } from '../../ir/dtype.ts';
 import type { TensorType } from '../../ir/shape.ts';
-import { add, and, binary, type BufferParam, type Expr, i32, min, mul, or, select, sub, unary } from '../../kernel/expression.ts';
+import {
+  add,
+  and,
+  type BufferParam,
+  binary,
+  type Expr,
+  i32,
+  min,
+  mul,
+  or,
+  select,
+  sub,
+  unary,
+} from '../../kernel/expression.ts';
 import { type Kernel, KernelBuilder } from '../../kernel/language.ts';
 import type { Machine } from '../../kernel/machine.ts';
 import { MEMORY_TYPE } from './element-type.ts';
@@ -38,9 +51,10 @@ function mergeRuns({ k, scratch, isBefore }: Lane, from: Expr, to: Expr, low: Ex
     k.if(
       binary('ge', left, middle),
       () => k.set(takesRight, i32(1)),
-      () => k.if(binary('lt', right, high), () => {
-        k.set(takesRight, unary('mask_to_i32', isBefore(place(from, right), place(from, left))));
-      }),
+      () =>
+        k.if(binary('lt', right, high), () => {
+          k.set(takesRight, unary('mask_to_i32', isBefore(place(from, right), place(from, left))));
+        }),
     );
     const source = k.let(select(binary('ne', takesRight, 0), right, left));
     k.store(scratch, 'i32', add(to, mul(i, 4)), place(from, source));
@@ -74,7 +88,12 @@ function sortPlaces(lane: Lane, lists: readonly [number, number]): Expr {
 
 /** Sorts along an axis; `gives` the elements or their i32 places. */
 export function buildSort(
-  name: string, gives: 'elements' | 'places', type: TensorType, axis: number, isDescending: boolean, machine: Machine,
+  name: string,
+  gives: 'elements' | 'places',
+  type: TensorType,
+  axis: number,
+  isDescending: boolean,
+  machine: Machine,
 ): Kernel {
   const k = new KernelBuilder(name, machine.lanes);
   const [input, out] = [k.buffer('in0', 'read'), k.buffer('out', 'write')];

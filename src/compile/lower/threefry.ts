@@ -5,7 +5,10 @@
 import { add, binary, type Expr, or, shl, shrU } from '../../kernel/expression.ts';
 import type { KernelBuilder } from '../../kernel/language.ts';
 
-const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]] as const;
+const ROTATIONS = [
+  [13, 15, 26, 6],
+  [17, 29, 16, 24],
+] as const;
 const PARITY = 0x1bd11bda;
 
 const xor = (a: Expr, b: Expr | number): Expr => binary('xor', a, b);

@@ -2,7 +2,20 @@
  * Rewrites contractions that no hot kernel takes into products and sums over broadcast views. Fusion
  * makes one kernel of each: nothing is stored but the result.
  */
-import { add, broadcast, cast, full, gather, iota, mul, pad, reduceSum, reshape, scalar, transpose } from '../../ir/build.ts';
+import {
+  add,
+  broadcast,
+  cast,
+  full,
+  gather,
+  iota,
+  mul,
+  pad,
+  reduceSum,
+  reshape,
+  scalar,
+  transpose,
+} from '../../ir/build.ts';
 import { type DType, isFloat } from '../../ir/dtype.ts';
 import type { Value } from '../../ir/graph.ts';
 
@@ -22,7 +35,10 @@ function dotGeneral(value: Value): Value {
   const [lhs, rhs] = value.inputs as [Value, Value];
   const wide = sumType(lhs.type.dtype as DType);
   const [lc, lb, rc, rb] = ['lhsContract', 'lhsBatch', 'rhsContract', 'rhsBatch'].map((key) => numbers(value, key)) as [
-    readonly number[], readonly number[], readonly number[], readonly number[],
+    readonly number[],
+    readonly number[],
+    readonly number[],
+    readonly number[],
   ];
   const free = (x: Value, ...used: (readonly number[])[]) =>
     x.type.shape.map((_, axis) => axis).filter((axis) => !used.flat().includes(axis));
@@ -32,9 +48,14 @@ function dotGeneral(value: Value): Value {
   const range = (from: number, length: number) => Array.from({ length }, (_, i) => from + i);
   const batch = range(0, lb.length);
   const contracted = range(shape.length - lc.length, lc.length);
-  const spread = (x: Value, perm: readonly number[], axes: readonly number[]) => broadcast(transpose(cast(x, wide), perm), shape, axes);
+  const spread = (x: Value, perm: readonly number[], axes: readonly number[]) =>
+    broadcast(transpose(cast(x, wide), perm), shape, axes);
   const left = spread(lhs, [...lb, ...lf, ...lc], [...batch, ...range(lb.length, lf.length), ...contracted]);
-  const right = spread(rhs, [...rb, ...rf, ...rc], [...batch, ...range(lb.length + lf.length, rf.length), ...contracted]);
+  const right = spread(
+    rhs,
+    [...rb, ...rf, ...rc],
+    [...batch, ...range(lb.length + lf.length, rf.length), ...contracted],
+  );
   return cast(reduceSum(products(left, right), contracted), value.type.dtype as DType);
 }
 
@@ -42,10 +63,10 @@ function dotGeneral(value: Value): Value {
 function conv(value: Value): Value {
   const [x, w] = value.inputs as [Value, Value];
   const wide = sumType(x.type.dtype as DType);
-  const groups = value.attrs['groups'] as number;
-  const [strides, low, high, spread, dilation] = ['strides', 'padLow', 'padHigh', 'lhsDilation', 'rhsDilation'].map((key) => numbers(value, key)) as [
-    readonly number[], readonly number[], readonly number[], readonly number[], readonly number[],
-  ];
+  const groups = value.attrs.groups as number;
+  const [strides, low, high, spread, dilation] = ['strides', 'padLow', 'padHigh', 'lhsDilation', 'rhsDilation'].map(
+    (key) => numbers(value, key),
+  ) as [readonly number[], readonly number[], readonly number[], readonly number[], readonly number[]];
   const rank = strides.length;
   const around = (sizes: readonly number[]) => [0, 0, ...sizes];
   let patches = pad(cast(x, wide), scalar(wide, 0), around(low), around(high), around(spread.map((n) => n - 1)));
@@ -69,4 +90,5 @@ function conv(value: Value): Value {
 }
 
 /** The sums and products that a contraction stands for. */
-export const decomposeContraction = (value: Value): Value => (value.op.name === 'conv' ? conv(value) : dotGeneral(value));
+export const decomposeContraction = (value: Value): Value =>
+  value.op.name === 'conv' ? conv(value) : dotGeneral(value);

@@ -15,7 +15,10 @@ export const eliminateCommonSubexpressions: Pass = {
     const known = new Map<string, Value>();
     return mapGraph(graph, (value) => {
       if (value.op.name === 'input') return value;
-      const key = keyOf(value, value.inputs.map((v) => v.id));
+      const key = keyOf(
+        value,
+        value.inputs.map((v) => v.id),
+      );
       const twin = known.get(key);
       if (!twin) known.set(key, value);
       return twin ?? value;

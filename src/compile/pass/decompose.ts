@@ -19,7 +19,16 @@ function decomposed(value: Value, context: PassContext): Value {
 function decomposeBelow(body: Value, known: ReadonlySet<Value>, context: PassContext): Value {
   const made = new Map<Value, Value>([...known].map((v) => [v, v]));
   for (const value of topologicalOrder([body], known)) {
-    made.set(value, decomposed(withInputs(value, value.inputs.map((v) => made.get(v)!)), context));
+    made.set(
+      value,
+      decomposed(
+        withInputs(
+          value,
+          value.inputs.map((v) => made.get(v)!),
+        ),
+        context,
+      ),
+    );
   }
   return made.get(body)!;
 }

@@ -1,7 +1,7 @@
 /** Moves packed tensors as byte rows: views and gathers of packed values become the same on u8. */
 import { bitcast } from '../../ir/build.ts';
 import { isPacked, type PackedType } from '../../ir/dtype.ts';
-import { apply, type Attributes, type Value } from '../../ir/graph.ts';
+import { type Attributes, apply, type Value } from '../../ir/graph.ts';
 import { packedByteShape } from '../../ir/op/view.ts';
 import { mapGraph, type Pass } from './pass.ts';
 
@@ -9,7 +9,8 @@ type AttributeRule = (value: Value, columns: (n: number) => number) => Attribute
 
 const unchanged: AttributeRule = ({ attrs }) => attrs;
 const shapeOfBytes: AttributeRule = ({ attrs, type }, columns) => ({
-  ...attrs, shape: [...type.shape.slice(0, -1), columns(type.shape.at(-1)!)],
+  ...attrs,
+  shape: [...type.shape.slice(0, -1), columns(type.shape.at(-1)!)],
 });
 
 /** Attributes of an op on byte rows instead of packed rows. */
@@ -22,8 +23,8 @@ const ATTRIBUTE_RULES: Readonly<Record<string, AttributeRule>> = {
   gather: unchanged,
   slice: ({ attrs }, columns) => ({
     ...attrs,
-    starts: lastInBytes(attrs['starts'], columns),
-    limits: lastInBytes(attrs['limits'], columns),
+    starts: lastInBytes(attrs.starts, columns),
+    limits: lastInBytes(attrs.limits, columns),
   }),
 };
 
@@ -38,7 +39,11 @@ function onBytes(value: Value): Value {
   if (!rule) return value;
   const { blockSize, blockBytes } = dtype as PackedType;
   const inputs = value.inputs.map((v) => (isPacked(v.type.dtype) ? bitcast(v, 'u8', packedByteShape(v.type)) : v));
-  const moved = apply(value.op, inputs, rule(value, (n) => (n / blockSize) * blockBytes));
+  const moved = apply(
+    value.op,
+    inputs,
+    rule(value, (n) => (n / blockSize) * blockBytes),
+  );
   return bitcast(moved, dtype, value.type.shape);
 }
 

@@ -31,7 +31,12 @@ export function mapGraph(graph: Graph, rewrite: (value: Value) => Value): Graph 
   let isChanged = false;
   for (const value of topologicalOrder(graph.outputs, graph.inputs)) {
     // Most passes change few values: operands are gathered anew only behind a change.
-    const current = isChanged ? withInputs(value, value.inputs.map((v) => made.get(v)!)) : value;
+    const current = isChanged
+      ? withInputs(
+          value,
+          value.inputs.map((v) => made.get(v)!),
+        )
+      : value;
     const result = rewrite(current);
     isChanged ||= result !== value;
     made.set(value, result);
@@ -40,7 +45,12 @@ export function mapGraph(graph: Graph, rewrite: (value: Value) => Value): Graph 
 }
 
 /** Runs passes in order. With `check`, verifies after each; the error names the pass. Throws INVALID_GRAPH. */
-export function runPasses(graph: Graph, passes: readonly Pass[], context: PassContext, check: boolean): { graph: Graph; trace: PassRecord[] } {
+export function runPasses(
+  graph: Graph,
+  passes: readonly Pass[],
+  context: PassContext,
+  check: boolean,
+): { graph: Graph; trace: PassRecord[] } {
   const trace: PassRecord[] = [];
   let current = graph;
   for (const pass of passes) {
@@ -61,6 +71,8 @@ function checkAfter(pass: Pass, before: Graph, after: Graph): void {
   const typeText = ({ type }: Value) => `${String(type.dtype)} ${type.shape.join()}`;
   const changed = before.outputs.findIndex((v, i) => typeText(v) !== typeText(after.outputs[i]!));
   if (changed >= 0 || before.outputs.length !== after.outputs.length) {
-    throw new BitloomError('INVALID_GRAPH', `pass ${pass.name} changed the type of output ${changed}`, { pass: pass.name });
+    throw new BitloomError('INVALID_GRAPH', `pass ${pass.name} changed the type of output ${changed}`, {
+      pass: pass.name,
+    });
   }
 }

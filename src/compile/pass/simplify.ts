@@ -2,9 +2,10 @@
  * Algebraic simplification. Every rule keeps results exact, NaN, infinities and signed zeros included:
  * x + 0 is not x for -0, and x * 0 is not 0 for NaN. Rules ask for op groups where the property is one.
  */
-import { apply, type Value } from '../../ir/graph.ts';
-import { type DType, DTYPE_BYTES, isFloat, isInteger, isPacked, isSigned } from '../../ir/dtype.ts';
+
 import { full, reshape } from '../../ir/build.ts';
+import { DTYPE_BYTES, type DType, isFloat, isInteger, isPacked, isSigned } from '../../ir/dtype.ts';
+import { apply, type Value } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops.ts';
 import { sameShape } from '../../ir/shape.ts';
 import { splatNumber } from '../splat.ts';
@@ -17,18 +18,32 @@ type Rule = (value: Value) => Value | undefined;
 /** The numbers of a binary op that change nothing on the right (and, where it commutes, on the left). */
 function neutral(name: string, dtype: DType): number | undefined {
   switch (name) {
-    case 'add': return isFloat(dtype) ? -0 : 0;
-    case 'sub': case 'shift_left': case 'shift_right': return 0;
-    case 'mul': case 'div': case 'pow': return 1;
-    case 'xor': case 'or': return 0;
-    case 'and': return allOnes(dtype);
-    case 'max': return isFloat(dtype) ? -Infinity : isSigned(dtype) ? -(2 ** (8 * DTYPE_BYTES[dtype] - 1)) : 0;
-    case 'min': return isFloat(dtype) ? Infinity : 2 ** (8 * DTYPE_BYTES[dtype] - (isSigned(dtype) ? 1 : 0)) - 1;
-    default: return undefined;
+    case 'add':
+      return isFloat(dtype) ? -0 : 0;
+    case 'sub':
+    case 'shift_left':
+    case 'shift_right':
+      return 0;
+    case 'mul':
+    case 'div':
+    case 'pow':
+      return 1;
+    case 'xor':
+    case 'or':
+      return 0;
+    case 'and':
+      return allOnes(dtype);
+    case 'max':
+      return isFloat(dtype) ? -Infinity : isSigned(dtype) ? -(2 ** (8 * DTYPE_BYTES[dtype] - 1)) : 0;
+    case 'min':
+      return isFloat(dtype) ? Infinity : 2 ** (8 * DTYPE_BYTES[dtype] - (isSigned(dtype) ? 1 : 0)) - 1;
+    default:
+      return undefined;
   }
 }
 
-const allOnes = (dtype: DType): number => (dtype === 'bool' ? 1 : isSigned(dtype) ? -1 : 2 ** (8 * DTYPE_BYTES[dtype]) - 1);
+const allOnes = (dtype: DType): number =>
+  dtype === 'bool' ? 1 : isSigned(dtype) ? -1 : 2 ** (8 * DTYPE_BYTES[dtype]) - 1;
 
 /** The number that decides a binary op whatever the other operand is. Floats have none: NaN decides more. */
 function absorbing(name: string, dtype: DType): number | undefined {
@@ -132,7 +147,8 @@ const idleView: Rule = (value) => {
   const { op, inputs, type } = value;
   if (!op.groups.has('view')) return undefined;
   const [x] = inputs;
-  if (op.name === 'bitcast') return x!.type.dtype === type.dtype && sameShape(x!.type.shape, type.shape) ? x : undefined;
+  if (op.name === 'bitcast')
+    return x!.type.dtype === type.dtype && sameShape(x!.type.shape, type.shape) ? x : undefined;
   if (op.name === 'concat') return inputs.length === 1 ? x : undefined;
   if (!sameShape(x!.type.shape, type.shape)) return undefined;
   if (op.name === 'transpose') return numbers(value, 'perm').every((axis, i) => axis === i) ? x : undefined;
@@ -146,12 +162,21 @@ const doubleView: Rule = (value) => {
   if (!x || x.op !== value.op) return undefined;
   const [source] = x.inputs as [Value];
   switch (value.op.name) {
-    case 'reshape': return reshape(source, value.type.shape);
-    case 'transpose': return apply(value.op, [source], { perm: numbers(value, 'perm').map((axis) => numbers(x, 'perm')[axis]!) });
-    case 'broadcast': return apply(value.op, [source], { ...value.attrs, axes: numbers(x, 'axes').map((axis) => numbers(value, 'axes')[axis]!) });
-    case 'slice': return composeSlices(value, x, source);
-    case 'bitcast': return bitcastThrough(value, source);
-    default: return undefined;
+    case 'reshape':
+      return reshape(source, value.type.shape);
+    case 'transpose':
+      return apply(value.op, [source], { perm: numbers(value, 'perm').map((axis) => numbers(x, 'perm')[axis]!) });
+    case 'broadcast':
+      return apply(value.op, [source], {
+        ...value.attrs,
+        axes: numbers(x, 'axes').map((axis) => numbers(value, 'axes')[axis]!),
+      });
+    case 'slice':
+      return composeSlices(value, x, source);
+    case 'bitcast':
+      return bitcastThrough(value, source);
+    default:
+      return undefined;
   }
 };
 
@@ -175,7 +200,9 @@ function composeSlices(outer: Value, inner: Value, source: Value): Value {
   // An empty slice may begin at the end of its operand, where no composed start would be valid.
   const isEmpty = (i: number) => outer.type.shape[i] === 0;
   return apply(outer.op, [source], {
-    starts: starts.map((s, i) => (isEmpty(i) ? 0 : s)), limits: limits.map((l, i) => (isEmpty(i) ? 0 : l)), strides,
+    starts: starts.map((s, i) => (isEmpty(i) ? 0 : s)),
+    limits: limits.map((l, i) => (isEmpty(i) ? 0 : l)),
+    strides,
   });
 }
 
@@ -187,8 +214,18 @@ const wholeDynamicSlice: Rule = ({ op, inputs, type }) => {
 };
 
 const RULES: readonly Rule[] = [
-  neutralOperand, absorbingOperand, idempotent, involution, selfCancelling, reassociateConstants, select, notCompare, castChain,
-  idleView, doubleView, wholeDynamicSlice,
+  neutralOperand,
+  absorbingOperand,
+  idempotent,
+  involution,
+  selfCancelling,
+  reassociateConstants,
+  select,
+  notCompare,
+  castChain,
+  idleView,
+  doubleView,
+  wholeDynamicSlice,
 ];
 
 /** Rules may apply again to what a rule made; each makes the value simpler, this only bounds the work. */

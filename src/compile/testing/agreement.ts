@@ -10,13 +10,17 @@ import type { DeviceBuffer, Target } from '../../target/target.ts';
 import { compileGraph } from '../compile.ts';
 import type { CompileOptions } from '../options.ts';
 import type { CompileReport } from '../report.ts';
+import { inexactValues, perturbed, ulpOf } from './exactness.ts';
 import type { Candidate } from './guided-fuzzer.ts';
 import { randomProgram } from './random-graph.ts';
 import { randomOptions } from './random-options.ts';
-import { inexactValues, perturbed, ulpOf } from './exactness.ts';
 
 /** Runs of the reference with moved values, as seed and sign; the greatest deviation times the factor is the tolerance. */
-const PERTURBED_RUNS = [[1, 1], [1, -1], [2, 1]] as const;
+const PERTURBED_RUNS = [
+  [1, 1],
+  [1, -1],
+  [2, 1],
+] as const;
 const SAFETY_FACTOR = 16;
 
 /** What a program must give: the reference's elements and how far each may be off. */
@@ -32,14 +36,25 @@ export function expectationsOf(graph: Graph, tensors: readonly HostTensor[]): Ex
   const expanded = expandComposites(graph);
   const inexact = inexactValues(topologicalOrder(expanded.outputs));
   const isAnyInexact = expanded.outputs.some((v) => inexact.has(v));
-  const runs = isAnyInexact ? PERTURBED_RUNS.map(([seed, sign]) => interpret(perturbed(graph, seed, sign), tensors)) : [];
+  const runs = isAnyInexact
+    ? PERTURBED_RUNS.map(([seed, sign]) => interpret(perturbed(graph, seed, sign), tensors))
+    : [];
   return expected.map((tensor, i) => {
     const elements = elementsOf(tensor);
     const value = expanded.outputs[i]!;
     if (!inexact.has(value) || isPacked(value.type.dtype)) return { elements, tolerances: undefined };
     const others = runs.map((run) => elementsOf(run[i]!));
     const dtype = value.type.dtype as DType;
-    return { elements, tolerances: Array.from(elements, (x, j) => tolerance(x, others.map((o) => o[j]!), dtype)) };
+    return {
+      elements,
+      tolerances: Array.from(elements, (x, j) =>
+        tolerance(
+          x,
+          others.map((o) => o[j]!),
+          dtype,
+        ),
+      ),
+    };
   });
 }
 
@@ -71,7 +86,10 @@ const show = (x: number): string => (Object.is(x, -0) ? '-0' : String(x));
 
 /** Compiles and runs a program. Donated outputs are read from their inputs' memory. */
 export async function runOn(
-  target: Target, graph: Graph, tensors: readonly HostTensor[], options: CompileOptions,
+  target: Target,
+  graph: Graph,
+  tensors: readonly HostTensor[],
+  options: CompileOptions,
 ): Promise<{ results: HostTensor[]; report: CompileReport }> {
   using program = await compileGraph(graph, target, options);
   const made: DeviceBuffer[] = [];
@@ -90,11 +108,13 @@ export async function runOn(
     return donor === undefined ? allocate(byteLength(v.type)) : inputs[donor]!;
   });
   await program.run(inputs, outputs);
-  const results = graph.outputs.map(({ type }, i) => ({ type, bytes: target.bytes(outputs[i]!).slice(0, byteLength(type)) }));
+  const results = graph.outputs.map(({ type }, i) => ({
+    type,
+    bytes: target.bytes(outputs[i]!).slice(0, byteLength(type)),
+  }));
   for (const buffer of made) buffer.dispose();
   return { results, report: program.report };
 }
-
 
 /** Compiles and runs a random program. Throws an error that names the disagreement and prints the program. */
 export async function attempt(target: Target, { program, opCount, options }: Candidate): Promise<CompileReport> {
@@ -103,7 +123,10 @@ export async function attempt(target: Target, { program, opCount, options }: Can
   const { results, report } = await runOn(target, graph, tensors, randomOptions(graph, options));
   results.forEach((result, i) => {
     const problem = disagreement(result, expected[i]!);
-    if (problem) throw new Error(`output ${i}: ${problem}\npasses: ${report.passes.map((p) => p.pass).join(', ')}\n${printGraph(graph)}`);
+    if (problem)
+      throw new Error(
+        `output ${i}: ${problem}\npasses: ${report.passes.map((p) => p.pass).join(', ')}\n${printGraph(graph)}`,
+      );
   });
   return report;
 }

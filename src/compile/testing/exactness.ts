@@ -9,13 +9,30 @@ import { type DType, isFloat } from '../../ir/dtype.ts';
 import { expandComposites } from '../../ir/expand.ts';
 import { apply, type Graph, type Value } from '../../ir/graph.ts';
 import { elementCount } from '../../ir/shape.ts';
-import { numbersFrom } from './choices.ts';
 import { mapGraph } from '../pass/pass.ts';
+import { numbersFrom } from './choices.ts';
 
 /** Bounds of inexact ops in units in the last place of f32, as a part of the result. */
 const RESULT_ULPS: Readonly<Record<string, number>> = {
-  exp: 2, expm1: 3, log: 2, log1p: 4, tanh: 4, logistic: 4, erf: 4, pow: 12, atan2: 4, rsqrt: 2, tan: 16, sin: 2, cos: 2,
-  reduce_sum: 1, reduce_prod: 1, cumsum: 1, cumprod: 1, dot_general: 1, conv: 1,
+  exp: 2,
+  expm1: 3,
+  log: 2,
+  log1p: 4,
+  tanh: 4,
+  logistic: 4,
+  erf: 4,
+  pow: 12,
+  atan2: 4,
+  rsqrt: 2,
+  tan: 16,
+  sin: 2,
+  cos: 2,
+  reduce_sum: 1,
+  reduce_prod: 1,
+  cumsum: 1,
+  cumprod: 1,
+  dot_general: 1,
+  conv: 1,
 };
 
 /** Ops whose operands are moved: their rounding errors go with the operands, not with the result. */
@@ -27,18 +44,36 @@ const ABSOLUTE: Readonly<Record<string, number>> = { sin: 2e-7, cos: 2e-7, tan: 
 
 /** Ops whose result jumps: they are only asked of exact operands. */
 const JUMPS: ReadonlySet<string> = new Set([
-  'floor', 'ceil', 'round', 'sign', 'is_finite', 'rem', 'atan2', 'argmax', 'argmin', 'argsort', 'quantize', 'bitcast',
-  'eq', 'ne', 'lt', 'le', 'gt', 'ge',
+  'floor',
+  'ceil',
+  'round',
+  'sign',
+  'is_finite',
+  'rem',
+  'atan2',
+  'argmax',
+  'argmin',
+  'argsort',
+  'quantize',
+  'bitcast',
+  'eq',
+  'ne',
+  'lt',
+  'le',
+  'gt',
+  'ge',
 ]);
 
 /** Scatters of 16-bit floats may round after each update or once. */
-const isShortScatter = ({ op, type }: Value): boolean => op.name === 'scatter' && (type.dtype === 'f16' || type.dtype === 'bf16');
+const isShortScatter = ({ op, type }: Value): boolean =>
+  op.name === 'scatter' && (type.dtype === 'f16' || type.dtype === 'bf16');
 
 export const isInexactOp = (value: Value): boolean =>
   isFloat(value.type.dtype) && (value.op.name in RESULT_ULPS || isShortScatter(value));
 
 /** Whether an op may be asked of an operand that targets compute with a small error. */
-export const jumps = (name: string, to?: DType): boolean => JUMPS.has(name) || (name === 'cast' && to !== undefined && !isFloat(to));
+export const jumps = (name: string, to?: DType): boolean =>
+  JUMPS.has(name) || (name === 'cast' && to !== undefined && !isFloat(to));
 
 /** The size of one unit in the last place, relative to the number. */
 const ULP: Partial<Record<DType, number>> = { f32: 2 ** -23, f16: 2 ** -10, bf16: 2 ** -7 };
@@ -62,8 +97,24 @@ function moved(value: Value, ulps: number, absolute: number, direction: Directio
   const { shape } = value.type;
   const signs = () => Array.from({ length: elementCount(shape) }, direction);
   const size = Math.max(ulps * 2 ** -23, ulpOf(dtype));
-  const scaled = mul(value, constant(dtype, shape, signs().map((s) => 1 + s * size)));
-  return absolute === 0 ? scaled : add(scaled, constant(dtype, shape, signs().map((s) => s * absolute)));
+  const scaled = mul(
+    value,
+    constant(
+      dtype,
+      shape,
+      signs().map((s) => 1 + s * size),
+    ),
+  );
+  return absolute === 0
+    ? scaled
+    : add(
+        scaled,
+        constant(
+          dtype,
+          shape,
+          signs().map((s) => s * absolute),
+        ),
+      );
 }
 
 /**

@@ -31,7 +31,10 @@ const MOST_OPS = 14;
 export function decisionsOf({ steps, passes }: CompileReport): string[] {
   const sizes = passes.map(({ graph }) => topologicalOrder(graph.outputs).length);
   const shrinking = passes.map(({ pass }, i) => `${pass} ${i === 0 ? '' : Math.sign(sizes[i]! - sizes[i - 1]!)}`);
-  const calls = steps.map((s) => `${s.kind} ${s.template ?? s.kernel.replace(/_[0-9a-z]+$/, '')} ${s.epilogue ? 'behind' : ''} ${s.isInPlace} ${s.barrier}`);
+  const calls = steps.map(
+    (s) =>
+      `${s.kind} ${s.template ?? s.kernel.replace(/_[0-9a-z]+$/, '')} ${s.epilogue ? 'behind' : ''} ${s.isInPlace} ${s.barrier}`,
+  );
   const pairs = calls.slice(1).map((call, i) => `${calls[i]!.split(' ')[0]} then ${call.split(' ')[0]}`);
   return [...shrinking, ...calls, ...pairs];
 }
@@ -59,7 +62,11 @@ export class GuidedFuzzer {
   draw(): Candidate {
     if (this.#pool.length < LEAST_POOL || this.#next() % 4 === 0) {
       this.#current = { seed: undefined, changed: 'program' };
-      return { program: this.#numbers(PROGRAM_NUMBERS), opCount: 1 + (this.#next() % MOST_OPS), options: this.#numbers(OPTION_NUMBERS) };
+      return {
+        program: this.#numbers(PROGRAM_NUMBERS),
+        opCount: 1 + (this.#next() % MOST_OPS),
+        options: this.#numbers(OPTION_NUMBERS),
+      };
     }
     const seed = this.#pool[this.#next() % this.#pool.length]!;
     const changed = seed.programFailures < MOST_PROGRAM_FAILURES ? 'program' : 'options';
@@ -72,9 +79,12 @@ export class GuidedFuzzer {
     const at = this.#next() % program.length;
     const number = this.#next() % 0x10000;
     switch (this.#next() % 3) {
-      case 0: return { program: program.with(at, number), opCount };
-      case 1: return { program: [...program.slice(0, at), number, ...program.slice(at)], opCount };
-      default: return { program: program.toSpliced(at, 1), opCount: Math.min(MOST_OPS, opCount + 1) };
+      case 0:
+        return { program: program.with(at, number), opCount };
+      case 1:
+        return { program: [...program.slice(0, at), number, ...program.slice(at)], opCount };
+      default:
+        return { program: program.toSpliced(at, 1), opCount: Math.min(MOST_OPS, opCount + 1) };
     }
   }
 
@@ -85,6 +95,7 @@ export class GuidedFuzzer {
     const { seed, changed } = this.#current!;
     if (isNew.length > 0) this.#pool.push({ candidate, programFailures: 0, optionFailures: 0 });
     else if (seed && changed === 'program') seed.programFailures++;
-    else if (seed && ++seed.optionFailures > 1 && this.#pool.length > LEAST_POOL) this.#pool.splice(this.#pool.indexOf(seed), 1);
+    else if (seed && ++seed.optionFailures > 1 && this.#pool.length > LEAST_POOL)
+      this.#pool.splice(this.#pool.indexOf(seed), 1);
   }
 }

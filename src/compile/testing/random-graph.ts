@@ -64,7 +64,8 @@ export class ProgramGrower {
   operand(fits: (value: Value) => boolean = () => true, dtypes: readonly DType[] = DTYPES): Value {
     const able = this.values.filter((v) => !isPacked(v.type.dtype) && dtypes.includes(v.type.dtype) && fits(v));
     // Recent values first, so that programs grow deep.
-    if (able.length > 0 && this.choices.below(8) !== 7) return able[able.length - 1 - this.choices.below(Math.min(4, able.length))]!;
+    if (able.length > 0 && this.choices.below(8) !== 7)
+      return able[able.length - 1 - this.choices.below(Math.min(4, able.length))]!;
     for (let tries = 0; tries < 8; tries++) {
       const shape = this.shape();
       const dtype = this.choices.pick(dtypes);
@@ -80,12 +81,25 @@ export class ProgramGrower {
 
   /** A value of just this type: an earlier one, a repeated number, a cast or broadcast one, or an input. */
   like(dtype: DType, shape: Shape, isExact = false): Value {
-    const fits = (v: Value) => v.type.dtype === dtype && sameShape(v.type.shape, shape) && !(isExact && this.isInexact(v));
+    const fits = (v: Value) =>
+      v.type.dtype === dtype && sameShape(v.type.shape, shape) && !(isExact && this.isInexact(v));
     const able = this.values.filter(fits);
     const way = this.choices.below(5);
     if (way < 2 && able.length > 0) return able[able.length - 1 - this.choices.below(able.length)]!;
-    if (way === 2) return b.full(dtype, shape, this.choices.pick([0, 1, 2, dtype === 'u32' || dtype === 'u8' || dtype === 'bool' ? 3 : -1]));
-    if (way === 3 && shape.length > 0) return b.broadcastTo(this.input(dtype, shape.map((d, i) => (i === shape.length - 1 ? d : 1))), shape);
+    if (way === 2)
+      return b.full(
+        dtype,
+        shape,
+        this.choices.pick([0, 1, 2, dtype === 'u32' || dtype === 'u8' || dtype === 'bool' ? 3 : -1]),
+      );
+    if (way === 3 && shape.length > 0)
+      return b.broadcastTo(
+        this.input(
+          dtype,
+          shape.map((d, i) => (i === shape.length - 1 ? d : 1)),
+        ),
+        shape,
+      );
     return this.input(dtype, shape);
   }
 

@@ -1,15 +1,15 @@
 /** How each op enters a random program: picks operands that fit, or makes them. */
 import * as b from '../../ir/build.ts';
 import * as composite from '../../ir/composites.ts';
-import { type DType, DTYPE_BYTES, DTYPES, isFloat } from '../../ir/dtype.ts';
+import { DTYPE_BYTES, DTYPES, type DType, isFloat } from '../../ir/dtype.ts';
 import { apply, type Value } from '../../ir/graph.ts';
-import { ops } from '../../ir/ops.ts';
 import { binaryOps, compareOps, unaryOps } from '../../ir/op/elementwise.ts';
 import { SCATTER_MODES } from '../../ir/op/indexing.ts';
 import { cumulativeOps, orderingOps, reductionOps } from '../../ir/op/reduction.ts';
+import { ops } from '../../ir/ops.ts';
 import { ropeFrequencies } from '../../ir/rope.ts';
 import { elementCount, type Shape } from '../../ir/shape.ts';
-import { dequantize, linear, PACKED_FORMATS, quantize, ACTIVATION_FORMATS } from '../../quant/index.ts';
+import { ACTIVATION_FORMATS, dequantize, linear, PACKED_FORMATS, quantize } from '../../quant/index.ts';
 import { jumps } from './exactness.ts';
 import type { ProgramGrower } from './random-graph.ts';
 
@@ -21,7 +21,10 @@ const INDICES: readonly DType[] = ['i32', 'i32', 'u8', 'u32', 'i8'];
 function typesOf(name: keyof typeof ops, arity: number): readonly DType[] {
   return DTYPES.filter((dtype) => {
     try {
-      apply(ops[name], Array.from({ length: arity }, () => b.input(0, 'probe', dtype, [])));
+      apply(
+        ops[name],
+        Array.from({ length: arity }, () => b.input(0, 'probe', dtype, [])),
+      );
       return true;
     } catch {
       return false;
@@ -57,11 +60,14 @@ const binary = (name: keyof typeof binaryOps | keyof typeof compareOps): RandomO
 
 const axisOf = (g: ProgramGrower, x: Value): number => g.choices.below(x.type.shape.length);
 const hasAxes = (v: Value): boolean => v.type.shape.length > 0;
-const subset = (g: ProgramGrower, rank: number): number[] => Array.from({ length: rank }, (_, i) => i).filter(() => g.choices.flip());
+const subset = (g: ProgramGrower, rank: number): number[] =>
+  Array.from({ length: rank }, (_, i) => i).filter(() => g.choices.flip());
 
 const reduction = (name: keyof typeof reductionOps): RandomOp => {
   const isArg = name === 'argmax' || name === 'argmin';
-  const types = DTYPES.filter((t) => isArg || (name === 'reduce_and' || name === 'reduce_or' ? !isFloat(t) : t !== 'bool'));
+  const types = DTYPES.filter(
+    (t) => isArg || (name === 'reduce_and' || name === 'reduce_or' ? !isFloat(t) : t !== 'bool'),
+  );
   return (g) => {
     const canBeTamed = name !== 'reduce_prod';
     const x = canBeTamed
@@ -74,16 +80,23 @@ const reduction = (name: keyof typeof reductionOps): RandomOp => {
   };
 };
 
-const cumulative = (name: keyof typeof cumulativeOps): RandomOp => (g) => {
-  const numeric = DTYPES.filter((t) => t !== 'bool');
-  const x = name === 'cumprod' ? g.input(g.choices.pick(numeric), [...g.shape().slice(0, 2), 5], true) : g.operand(hasAxes, numeric);
-  return hasAxes(x) ? [apply(ops[name], [x], { axis: axisOf(g, x), reverse: g.choices.flip() })] : [];
-};
+const cumulative =
+  (name: keyof typeof cumulativeOps): RandomOp =>
+  (g) => {
+    const numeric = DTYPES.filter((t) => t !== 'bool');
+    const x =
+      name === 'cumprod'
+        ? g.input(g.choices.pick(numeric), [...g.shape().slice(0, 2), 5], true)
+        : g.operand(hasAxes, numeric);
+    return hasAxes(x) ? [apply(ops[name], [x], { axis: axisOf(g, x), reverse: g.choices.flip() })] : [];
+  };
 
-const ordering = (name: keyof typeof orderingOps): RandomOp => (g) => {
-  const x = g.operand((v) => hasAxes(v) && g.mayApply(name, [v]), DTYPES);
-  return hasAxes(x) ? [apply(ops[name], [x], { axis: axisOf(g, x), descending: g.choices.flip() })] : [];
-};
+const ordering =
+  (name: keyof typeof orderingOps): RandomOp =>
+  (g) => {
+    const x = g.operand((v) => hasAxes(v) && g.mayApply(name, [v]), DTYPES);
+    return hasAxes(x) ? [apply(ops[name], [x], { axis: axisOf(g, x), descending: g.choices.flip() })] : [];
+  };
 
 /** Another shape with as many elements: axes merged, then one factored. */
 function regrouped(g: ProgramGrower, shape: Shape): number[] {
@@ -94,7 +107,8 @@ function regrouped(g: ProgramGrower, shape: Shape): number[] {
   }
   const factor = g.choices.pick([2, 3, 4, 1, 7, 8]);
   const at = result.findIndex((d) => d > 0 && d % factor === 0);
-  if (at >= 0 && result.length < 5) result.splice(at, 1, ...(g.choices.flip() ? [factor, result[at]! / factor] : [result[at]! / factor, factor]));
+  if (at >= 0 && result.length < 5)
+    result.splice(at, 1, ...(g.choices.flip() ? [factor, result[at]! / factor] : [result[at]! / factor, factor]));
   return result;
 }
 
@@ -127,7 +141,14 @@ const views: Record<string, RandomOp> = {
     const x = g.operand(hasAxes);
     const starts = x.type.shape.map((d) => g.choices.below(d + 1));
     const limits = x.type.shape.map((d, i) => d - g.choices.below(d - starts[i]! + 1));
-    return [b.slice(x, starts, limits, starts.map(() => 1 + g.choices.below(3)))];
+    return [
+      b.slice(
+        x,
+        starts,
+        limits,
+        starts.map(() => 1 + g.choices.below(3)),
+      ),
+    ];
   },
   pad: (g) => {
     const x = g.operand();
@@ -155,7 +176,9 @@ const views: Record<string, RandomOp> = {
     const x = g.operand(isPlainBits);
     if (!isPlainBits(x)) return [];
     const from = DTYPE_BYTES[x.type.dtype as DType];
-    const fits = DTYPES.filter((t) => t !== 'bool' && (DTYPE_BYTES[t] <= from || x.type.shape.at(-1) === DTYPE_BYTES[t] / from));
+    const fits = DTYPES.filter(
+      (t) => t !== 'bool' && (DTYPE_BYTES[t] <= from || x.type.shape.at(-1) === DTYPE_BYTES[t] / from),
+    );
     // NaN patterns may change when f32 registers carry them, so integers stay integers.
     const safe = fits.filter((t) => !isFloat(t));
     return safe.length === 0 ? [] : [b.bitcast(x, g.choices.pick(safe))];
@@ -176,7 +199,10 @@ const indexing: Record<string, RandomOp> = {
   },
   scatter: (g) => {
     const mode = g.choices.pick(SCATTER_MODES);
-    const x = g.operand((v) => hasAxes(v) && !(mode === 'mul' && g.isInexact(v)), mode === 'set' ? DTYPES : DTYPES.filter((t) => t !== 'bool'));
+    const x = g.operand(
+      (v) => hasAxes(v) && !(mode === 'mul' && g.isInexact(v)),
+      mode === 'set' ? DTYPES : DTYPES.filter((t) => t !== 'bool'),
+    );
     if (!hasAxes(x)) return [];
     const axis = axisOf(g, x);
     const count = g.choices.below(6);
@@ -185,19 +211,36 @@ const indexing: Record<string, RandomOp> = {
   },
   dynamic_slice: (g) => {
     const x = g.operand(hasAxes);
-    return [b.dynamicSlice(x, x.type.shape.map(() => g.like(g.choices.pick(INDICES), [])), x.type.shape.map((d) => g.choices.below(d + 1)))];
+    return [
+      b.dynamicSlice(
+        x,
+        x.type.shape.map(() => g.like(g.choices.pick(INDICES), [])),
+        x.type.shape.map((d) => g.choices.below(d + 1)),
+      ),
+    ];
   },
   dynamic_update_slice: (g) => {
     const x = g.operand(hasAxes);
-    const update = g.like(x.type.dtype as DType, x.type.shape.map((d) => g.choices.below(d + 1)));
-    return [b.dynamicUpdateSlice(x, update, x.type.shape.map(() => g.like(g.choices.pick(INDICES), [])))];
+    const update = g.like(
+      x.type.dtype as DType,
+      x.type.shape.map((d) => g.choices.below(d + 1)),
+    );
+    return [
+      b.dynamicUpdateSlice(
+        x,
+        update,
+        x.type.shape.map(() => g.like(g.choices.pick(INDICES), [])),
+      ),
+    ];
   },
 };
 
 const leaves: Record<string, RandomOp> = {
   iota: (g) => {
     const shape = g.shape();
-    return shape.length === 0 ? [] : [b.iota(g.choices.pick(DTYPES.filter((t) => t !== 'bool')), shape, g.choices.below(shape.length))];
+    return shape.length === 0
+      ? []
+      : [b.iota(g.choices.pick(DTYPES.filter((t) => t !== 'bool')), shape, g.choices.below(shape.length))];
   },
   random_bits: (g) => [b.randomBits(g.input('u32', [2]), g.shape())],
   constant: (g) => {
@@ -208,7 +251,12 @@ const leaves: Record<string, RandomOp> = {
 
 const contractions: Record<string, RandomOp> = {
   dot_general: (g) => {
-    const [batch, m, n, k] = [g.choices.pick([1, 2, 3]), g.choices.pick([1, 5, 4, 9]), g.choices.pick([3, 1, 8, 17]), g.choices.pick([4, 1, 16, 33, 0])];
+    const [batch, m, n, k] = [
+      g.choices.pick([1, 2, 3]),
+      g.choices.pick([1, 5, 4, 9]),
+      g.choices.pick([3, 1, 8, 17]),
+      g.choices.pick([4, 1, 16, 33, 0]),
+    ];
     const dtype = g.choices.pick(['f32', 'f32', 'f16', 'i8', 'i32', 'u8'] as const);
     const isSwapped = g.choices.flip();
     const lhs = g.like(dtype, isSwapped ? [k, batch, m] : [batch, m, k]);
@@ -224,9 +272,16 @@ const contractions: Record<string, RandomOp> = {
     const dtype = g.choices.pick(['f32', 'i32', 'f16'] as const);
     const x = g.like(dtype, [1 + g.choices.below(2), channels, ...sizes([5, 1, 4, 8])]);
     const w = g.like(dtype, [out, channels / groups, ...sizes([2, 1, 3])]);
-    return [b.conv(x, w, {
-      groups, strides: sizes([1, 2]), padLow: sizes([0, 1, 2]), padHigh: sizes([1, 0]), lhsDilation: sizes([1, 2]), rhsDilation: sizes([1, 2]),
-    })];
+    return [
+      b.conv(x, w, {
+        groups,
+        strides: sizes([1, 2]),
+        padLow: sizes([0, 1, 2]),
+        padHigh: sizes([1, 0]),
+        lhsDilation: sizes([1, 2]),
+        rhsDilation: sizes([1, 2]),
+      }),
+    ];
   },
 };
 
@@ -250,15 +305,31 @@ const layers: Record<string, RandomOp> = {
   rope: (g) => {
     const shape = [g.choices.pick([3, 1]), 2, g.choices.pick([8, 10])];
     const frequencies = ropeFrequencies(g.choices.pick([8, 4]), 10000);
-    return [composite.rope(g.input('f32', shape, true), g.input('i32', [shape[0]!], true), g.choices.pick(['half', 'interleaved']), frequencies)];
+    return [
+      composite.rope(
+        g.input('f32', shape, true),
+        g.input('i32', [shape[0]!], true),
+        g.choices.pick(['half', 'interleaved']),
+        frequencies,
+      ),
+    ];
   },
   attention: (g) => {
     const [seqLen, context, headDim] = [g.choices.pick([1, 3]), g.choices.pick([9, 16]), g.choices.pick([4, 8])];
     const cache = () => g.input(g.choices.pick(['f32']), [2, context, headDim], true);
     const start = b.constant('i32', [1], [g.choices.below(context - seqLen + 1)]);
-    return [composite.attention(g.input('f32', [seqLen, 4, headDim], true), cache(), cache(), start, { causal: g.choices.flip() })];
+    return [
+      composite.attention(g.input('f32', [seqLen, 4, headDim], true), cache(), cache(), start, {
+        causal: g.choices.flip(),
+      }),
+    ];
   },
-  embedding: (g) => [composite.embedding(g.input(g.choices.pick(['f32', 'f16', 'bf16']), [11, 8]), g.input('i32', [g.choices.pick([4, 1])], true))],
+  embedding: (g) => [
+    composite.embedding(
+      g.input(g.choices.pick(['f32', 'f16', 'bf16']), [11, 8]),
+      g.input('i32', [g.choices.pick([4, 1])], true),
+    ),
+  ],
   packed: (g) => {
     const format = g.choices.pick(PACKED_FORMATS);
     const w = g.input(format, [g.choices.pick([3, 8]), format.blockSize * 2], true);
@@ -286,8 +357,10 @@ const choice: Record<string, RandomOp> = {
   },
 };
 
-const keyed = <N extends string>(table: Readonly<Record<N, unknown>>, make: (name: N) => RandomOp): Record<string, RandomOp> =>
-  Object.fromEntries((Object.keys(table) as N[]).map((name) => [name, make(name)]));
+const keyed = <N extends string>(
+  table: Readonly<Record<N, unknown>>,
+  make: (name: N) => RandomOp,
+): Record<string, RandomOp> => Object.fromEntries((Object.keys(table) as N[]).map((name) => [name, make(name)]));
 
 /** Builders by op. Each gives the values it made, none where nothing fits. */
 export const RANDOM_OPS: Readonly<Record<string, RandomOp>> = {
@@ -304,4 +377,3 @@ export const RANDOM_OPS: Readonly<Record<string, RandomOp>> = {
   ...contractions,
   ...layers,
 };
-

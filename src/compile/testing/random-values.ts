@@ -1,5 +1,5 @@
 /** Contents of random tensors: ordinary numbers mixed with the ones that break kernels. */
-import { type DType, isFloat, isPacked, isSigned, DTYPE_BYTES } from '../../ir/dtype.ts';
+import { DTYPE_BYTES, type DType, isFloat, isPacked, isSigned } from '../../ir/dtype.ts';
 import { type HostTensor, hostTensor } from '../../ir/host-tensor.ts';
 import { elementCount, type TensorType } from '../../ir/shape.ts';
 import { pack } from '../../quant/index.ts';
@@ -9,7 +9,23 @@ import { numbersFrom } from './choices.ts';
  * NaN, infinities, zeros, denormals, large and small. Finite numbers stay below 2^60: sums that
  * overflow in f32 and not in the reference's double precision are a difference of precision, not an error.
  */
-const SPECIAL_FLOATS = [0, -0, 1, -1, NaN, Infinity, -Infinity, 1e-40, -3e-42, 2 ** 40, -(2 ** 33), 0.5, 2, 1e-20, -1.5];
+const SPECIAL_FLOATS = [
+  0,
+  -0,
+  1,
+  -1,
+  NaN,
+  Infinity,
+  -Infinity,
+  1e-40,
+  -3e-42,
+  2 ** 40,
+  -(2 ** 33),
+  0.5,
+  2,
+  1e-20,
+  -1.5,
+];
 
 function specialIntegers(dtype: DType): number[] {
   const span = 2 ** (8 * DTYPE_BYTES[dtype] - (isSigned(dtype) ? 1 : 0));
@@ -37,5 +53,9 @@ export function randomTensor(type: TensorType, seed: number, isTame = false): Ho
     const values = Float32Array.from({ length: elementCount(shape) }, () => element('f32', next, true));
     return { type, bytes: pack(dtype, values, shape.at(-1) ?? 0) };
   }
-  return hostTensor(dtype, shape, Array.from({ length: elementCount(shape) }, () => element(dtype, next, isTame)));
+  return hostTensor(
+    dtype,
+    shape,
+    Array.from({ length: elementCount(shape) }, () => element(dtype, next, isTame)),
+  );
 }

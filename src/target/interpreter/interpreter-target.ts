@@ -56,7 +56,8 @@ export class InterpreterTarget implements Target {
   }
 
   bytes(buffer: DeviceBuffer): Uint8Array {
-    if (!(buffer instanceof HostBuffer)) throw new BitloomError('INVALID_ARGUMENT', 'the buffer belongs to another device');
+    if (!(buffer instanceof HostBuffer))
+      throw new BitloomError('INVALID_ARGUMENT', 'the buffer belongs to another device');
     if (buffer.isDisposed) throw new BitloomError('DISPOSED', 'the buffer was disposed; allocate another');
     return buffer.memory;
   }
@@ -70,12 +71,20 @@ export class InterpreterTarget implements Target {
     const { plan } = compiled;
     const arena = this.bytes((compiled as InterpretedPlan).arena);
     if (args.length !== plan.argumentCount) {
-      throw new BitloomError('INVALID_ARGUMENT', `plan ${plan.name} takes ${plan.argumentCount} buffers, not ${args.length}`);
+      throw new BitloomError(
+        'INVALID_ARGUMENT',
+        `plan ${plan.name} takes ${plan.argumentCount} buffers, not ${args.length}`,
+      );
     }
     const views = plan.slots.map((slot) =>
       (slot.kind === 'arena' ? arena : this.bytes(args[slot.index]!)).subarray(slot.byteOffset),
     );
-    for (const { kernel, slots } of plan.steps) runKernel(kernel, slots.map((slot) => views[slot]!), this.machine.threads);
+    for (const { kernel, slots } of plan.steps)
+      runKernel(
+        kernel,
+        slots.map((slot) => views[slot]!),
+        this.machine.threads,
+      );
   }
 
   dispose(): void {
