@@ -39,8 +39,12 @@ export function processTerminal(): Terminal {
       if (stream === stdout) closed.abort();
     });
   }
+  let statusAt = 0;
   const status = (text: string): void => {
     if (!hasStatusLine || (text === '' && !statusShown)) return;
+    // Loading tells of every tensor; eyes need ten a second.
+    if (text !== '' && performance.now() - statusAt < 100) return;
+    statusAt = performance.now();
     stderr.write(`\r\x1b[2K${text}`);
     statusShown = text !== '';
   };
