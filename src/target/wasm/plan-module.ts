@@ -1,10 +1,11 @@
 /**
  * Assembles a plan into one module: its distinct kernels, and `run(args, thread, threads)`, which all
- * threads execute: a straight list of kernel calls with barriers. `args` is the address of a table.
+ * threads execute: group after group of kernel calls, whose parts they share. `args` is the address of a table.
  */
 import { BitloomError } from '../../ir/error.ts';
-import type { Plan } from '../target.ts';
-import { addBarrier, addWait } from './control.ts';
+import type { Kernel, Statement } from '../../kernel/language.ts';
+import type { Plan, PlanStep } from '../target.ts';
+import { addBarrier, addClaim, addFinish, addJoin, addWait, GROUP_BYTES, PARTS_PER_THREAD } from './control.ts';
 import { type FunctionBuilder, ModuleBuilder } from './encoder.ts';
 import type { CodeFeatures } from './expression-code.ts';
 import { lowerKernel } from './lower.ts';
@@ -14,6 +15,10 @@ export interface PlanTable {
   readonly arena: number;
   readonly threadScratch: number;
   readonly sharedScratch: number;
+  /** Address of the groups' counters. */
+  readonly counters: number;
+  /** Number of this run of the plan, from 1 on. */
+  readonly run: number;
   readonly words: number;
 }
 
@@ -21,8 +26,22 @@ export const tableOf = ({ argumentCount }: Plan): PlanTable => ({
   arena: argumentCount,
   threadScratch: argumentCount + 1,
   sharedScratch: argumentCount + 2,
-  words: argumentCount + 3,
+  counters: argumentCount + 3,
+  run: argumentCount + 4,
+  words: argumentCount + 5,
 });
+
+/** Steps that need no barrier between them: part p of each depends on part p of others at most. */
+export function groupsOf({ steps }: Plan): PlanStep[][] {
+  const groups: PlanStep[][] = [];
+  let isOpen = false;
+  for (const step of steps) {
+    if (isOpen) groups.at(-1)!.push(step);
+    else groups.push([step]);
+    isOpen = !step.barrier;
+  }
+  return groups;
+}
 
 /** Scratch that the plan's kernels need: bytes for each thread and bytes for all, whole cache lines. */
 export function scratchOf({ steps }: Plan): { threadBytes: number; sharedBytes: number } {
@@ -33,6 +52,15 @@ export function scratchOf({ steps }: Plan): { threadBytes: number; sharedBytes: 
   };
 }
 
+/** True where a kernel's threads meet inside it: then each must run its own part, at the same time as the others. */
+function meetsInside({ body }: Kernel): boolean {
+  const meets = (s: Statement): boolean =>
+    s.kind === 'barrier' ||
+    ((s.kind === 'loop' || s.kind === 'while') && s.body.some(meets)) ||
+    (s.kind === 'if' && (s.then.some(meets) || s.otherwise.some(meets)));
+  return body.some(meets);
+}
+
 /**
  * Bytes of the module. It imports `env.memory` and exports `run`, and `wait` where memory is shared.
  * Throws INVALID_GRAPH for a step whose slots do not fit its kernel.
@@ -41,55 +69,113 @@ export function planModule(plan: Plan, features: CodeFeatures, isShared: boolean
   const module = new ModuleBuilder();
   const limits = { initialPages: 1, maximumPages: 65_536, shared: isShared };
   module.importMemory('env', 'memory', isShared ? limits : { initialPages: 1 });
-  const barrier = isShared ? addSharedBarrier(module) : module.function('barrier', ['i32']);
+  const meeting = isShared ? addMeeting(module) : undefined;
+  const barrier = meeting?.barrier ?? module.function('barrier', ['i32']);
   const kernels = new Map<string, FunctionBuilder>();
   for (const { kernel } of plan.steps) {
     if (!kernels.has(kernel.name)) kernels.set(kernel.name, lowerKernel(module, kernel, features, barrier.index));
   }
   const run = module.function('run', ['i32', 'i32', 'i32']);
-  emitSteps(run, plan, kernels, barrier);
+  new RunCode(run, plan, kernels).emit(meeting);
   module.exportFunction('run', run);
   return module.bytes();
 }
 
-function addSharedBarrier(module: ModuleBuilder): FunctionBuilder {
-  const wait = addWait(module);
-  module.exportFunction('wait', wait);
-  return addBarrier(module, wait);
+/** The functions by which threads share work. */
+interface Meeting {
+  readonly barrier: FunctionBuilder;
+  readonly claim: FunctionBuilder;
+  readonly finish: FunctionBuilder;
+  readonly join: FunctionBuilder;
 }
 
-function emitSteps(
-  run: FunctionBuilder,
-  plan: Plan,
-  kernels: ReadonlyMap<string, FunctionBuilder>,
-  barrier: FunctionBuilder,
-): void {
-  const [args, thread, threads] = [0, 1, 2];
-  const table = tableOf(plan);
-  const { threadBytes } = scratchOf(plan);
-  const meet = () => run.get(threads).call(barrier.index);
-  for (const { kernel, slots, barrier: isBarrier } of plan.steps) {
+function addMeeting(module: ModuleBuilder): Meeting {
+  const wait = addWait(module);
+  module.exportFunction('wait', wait);
+  return {
+    barrier: addBarrier(module, wait),
+    claim: addClaim(module),
+    finish: addFinish(module),
+    join: addJoin(module),
+  };
+}
+
+/** Parameters of `run`. */
+const [ARGS, THREAD, THREADS] = [0, 1, 2];
+
+class RunCode {
+  readonly #code: FunctionBuilder;
+  readonly #plan: Plan;
+  readonly #table: PlanTable;
+  readonly #threadBytes: number;
+  readonly #kernels: ReadonlyMap<string, FunctionBuilder>;
+
+  constructor(code: FunctionBuilder, plan: Plan, kernels: ReadonlyMap<string, FunctionBuilder>) {
+    this.#code = code;
+    this.#plan = plan;
+    this.#table = tableOf(plan);
+    this.#threadBytes = scratchOf(plan).threadBytes;
+    this.#kernels = kernels;
+  }
+
+  /** Without a meeting there is one thread, which runs everything. */
+  emit(meeting: Meeting | undefined): void {
+    if (meeting) this.#shared(meeting);
+    else for (const step of this.#plan.steps) this.#call(step, THREAD, THREADS);
+  }
+
+  #shared({ claim, finish, join }: Meeting): void {
+    const f = this.#code;
+    const [counters, parts, first, last, part] = Array.from({ length: 5 }, () => f.local('i32')) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    f.get(ARGS)
+      .op('i32.load', 4 * this.#table.counters)
+      .set(counters);
+    f.get(THREADS).i32(PARTS_PER_THREAD).op('i32.mul').set(parts);
+    f.get(ARGS)
+      .op('i32.load', 4 * this.#table.run)
+      .get(parts)
+      .op('i32.mul')
+      .tee(last);
+    f.get(parts).op('i32.sub').set(first);
+    for (const [i, group] of groupsOf(this.#plan).entries()) {
+      if (i > 0) f.get(counters).i32(GROUP_BYTES).op('i32.add').set(counters);
+      if (group.some(({ kernel }) => meetsInside(kernel))) {
+        for (const step of group) this.#call(step, THREAD, THREADS);
+        f.get(counters).i32(PARTS_PER_THREAD).call(finish.index);
+      } else {
+        const done = f.block();
+        const again = f.loop();
+        f.get(counters).get(first).get(parts).call(claim.index).tee(part).i32(0).op('i32.lt_s').brIf(done);
+        for (const step of group) this.#call(step, part, parts);
+        f.get(counters).i32(1).call(finish.index).br(again);
+        f.end().end();
+      }
+      f.get(counters).get(last).call(join.index);
+    }
+  }
+
+  /** Calls a step's kernel as thread `part` of `parts`; scratch is the real thread's. */
+  #call({ kernel, slots }: PlanStep, part: number, parts: number): void {
+    const [run, table, plan] = [this.#code, this.#table, this.#plan];
     if (slots.length !== kernel.buffers.length) {
       const message = `plan ${plan.name} gives kernel ${kernel.name} ${slots.length} buffers; it takes ${kernel.buffers.length}`;
       throw new BitloomError('INVALID_GRAPH', message, { plan: plan.name, kernel: kernel.name });
     }
     for (const index of slots) {
       const slot = plan.slots[index]!;
-      run.get(args).op('i32.load', 4 * (slot.kind === 'arena' ? table.arena : slot.index));
+      run.get(ARGS).op('i32.load', 4 * (slot.kind === 'arena' ? table.arena : slot.index));
       if (slot.byteOffset !== 0) run.i32(slot.byteOffset).op('i32.add');
     }
-    run.get(thread).get(threads);
-    run
-      .get(args)
-      .op('i32.load', 4 * table.threadScratch)
-      .get(thread)
-      .i32(threadBytes)
-      .op('i32.mul')
-      .op('i32.add');
-    run.get(args).op('i32.load', 4 * table.sharedScratch);
-    run.call(kernels.get(kernel.name)!.index);
-    if (isBarrier) meet();
+    run.get(part).get(parts);
+    run.get(ARGS).op('i32.load', 4 * table.threadScratch);
+    if (this.#threadBytes > 0) run.get(THREAD).i32(this.#threadBytes).op('i32.mul').op('i32.add');
+    run.get(ARGS).op('i32.load', 4 * table.sharedScratch);
+    run.call(this.#kernels.get(kernel.name)!.index);
   }
-  // The caller reads results as soon as its own part is done.
-  if (!plan.steps.at(-1)?.barrier) meet();
 }

@@ -1,7 +1,8 @@
 /** Memory that plans and tensors own in WebAssembly's linear memory, and a plan made ready to run. */
 import type { CompiledPlan, DeviceBuffer, Plan } from '../target.ts';
+import { GROUP_BYTES } from './control.ts';
 import type { LinearMemory } from './memory.ts';
-import { scratchOf, tableOf } from './plan-module.ts';
+import { groupsOf, type PlanTable, scratchOf, tableOf } from './plan-module.ts';
 import type { PlanExports } from './workers.ts';
 
 /** An allocation, freed once by `dispose`. */
@@ -32,25 +33,43 @@ export class WasmBuffer implements DeviceBuffer {
 export class PlanMemory {
   readonly #memory: LinearMemory;
   readonly #buffers: WasmBuffer[] = [];
+  readonly #table: PlanTable;
   readonly #tableAddress: number;
+  readonly #countersAddress: number;
+  readonly #counterWords: number;
   #words: Uint32Array;
+  #nRuns = 0;
 
   /** Throws OUT_OF_MEMORY, with nothing left allocated. */
   constructor(memory: LinearMemory, plan: Plan, threads: number) {
     const { threadBytes, sharedBytes } = scratchOf(plan);
     const table = tableOf(plan);
     this.#memory = memory;
-    const [arena, threadScratch, sharedScratch, tableAddress] = [
+    const counterBytes = GROUP_BYTES * groupsOf(plan).length;
+    const [arena, threadScratch, sharedScratch, counters, tableAddress] = [
       plan.arenaBytes,
       threadBytes * threads,
       sharedBytes,
+      counterBytes,
       table.words * 4,
-    ].map((byteLength) => this.#allocate(byteLength));
-    this.#tableAddress = tableAddress!;
+    ].map((byteLength) => this.#allocate(byteLength)) as [number, number, number, number, number];
+    this.#table = table;
+    this.#tableAddress = tableAddress;
+    this.#countersAddress = counters;
+    this.#counterWords = counterBytes / 4;
     this.#words = new Uint32Array(memory.memory.buffer, tableAddress, table.words);
-    this.#words[table.arena] = arena!;
-    this.#words[table.threadScratch] = threadScratch!;
-    this.#words[table.sharedScratch] = sharedScratch!;
+    this.#words[table.arena] = arena;
+    this.#words[table.threadScratch] = threadScratch;
+    this.#words[table.sharedScratch] = sharedScratch;
+    this.#words[table.counters] = counters;
+    this.forgetRuns();
+  }
+
+  /** Sets the counters back to none: at first, and after a run that failed half way. No thread may be in the plan. */
+  forgetRuns(): void {
+    this.#nRuns = 0;
+    Atomics.store(this.#words, this.#table.run, 0);
+    new Uint32Array(this.#memory.memory.buffer, this.#countersAddress, this.#counterWords).fill(0);
   }
 
   #allocate(byteLength: number): number {
@@ -69,12 +88,14 @@ export class PlanMemory {
     return this.#tableAddress;
   }
 
-  /** Writes the arguments' addresses into the table. */
-  setArguments(args: readonly WasmBuffer[]): void {
+  /** Begins a run: writes the arguments' addresses and the run's number into the table. */
+  begin(args: readonly WasmBuffer[]): void {
     // Memory that is not shared gets a new ArrayBuffer when it grows; views of the old one are empty.
     if (this.#words.length === 0)
-      this.#words = new Uint32Array(this.#memory.memory.buffer, this.#tableAddress, args.length);
+      this.#words = new Uint32Array(this.#memory.memory.buffer, this.#tableAddress, this.#table.words);
     for (let i = 0; i < args.length; i++) this.#words[i] = args[i]!.address;
+    // After the arguments: a thread that is late from the run before may start on this one at once.
+    Atomics.store(this.#words, this.#table.run, ++this.#nRuns);
   }
 
   dispose(): void {
@@ -92,7 +113,7 @@ export class WasmPlan implements CompiledPlan {
   readonly #forget: () => void;
   #isDisposed = false;
 
-  /** `forget` is called once, when the plan is disposed. */
+  /** `forget` is called once, when the plan is disposed; after it no thread may be in the plan. */
   constructor(
     plan: Plan,
     id: number,
@@ -115,7 +136,7 @@ export class WasmPlan implements CompiledPlan {
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    this.memory.dispose();
     this.#forget();
+    this.memory.dispose();
   }
 }

@@ -97,7 +97,7 @@ export class WasmTarget implements Target {
     const own = args.map((buffer) => this.#own(buffer));
     if (this.#workers) await this.#workers.run(compiled, own);
     else {
-      memory.setArguments(own);
+      memory.begin(own);
       runAlone(compiled);
     }
   }

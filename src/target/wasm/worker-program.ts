@@ -64,15 +64,16 @@ function loop({ job, epoch, tells }) {
     if (Atomics.load(control, word(at.epoch)) !== epoch) return;
     last = Atomics.load(control, word(at.job));
     let reply = 'finished';
+    // First busy, then which plan: who takes a plan away first takes its number away, then waits for the busy.
+    Atomics.add(control, word(at.busy), 1);
     try {
-      const { run, args } = plans.get(Atomics.load(control, word(at.plan)));
-      run(args, thread, threads);
+      const plan = plans.get(Atomics.load(control, word(at.plan)));
+      if (plan) plan.run(plan.args, thread, threads);
     } catch (error) {
       fail(error);
       reply = 'failed';
     }
-    Atomics.add(control, word(at.returned), 1);
-    Atomics.notify(control, word(at.returned));
+    Atomics.sub(control, word(at.busy), 1);
     if (tells) port.postMessage(reply);
   }
 }

@@ -25,7 +25,6 @@ export class Workers {
   readonly #workers: HostThread[] = [];
   #started: Promise<unknown>;
   #isInLoop = false;
-  #nJobs = 0;
   /** The last job where callers do not wait by themselves: jobs run one after the other. */
   #lastJob: Promise<unknown> = Promise.resolve();
 
@@ -85,7 +84,13 @@ export class Workers {
     this.#tell({ kind: 'add', plan, module, args });
   }
 
+  /** Takes a plan from all workers; returns when none is in it. */
   drop(plan: number): void {
+    const control = this.#control;
+    Atomics.compareExchange(control, word(CONTROL.plan), plan, 0);
+    while (this.#isBusy()) {
+      // Short: a worker that is still in a plan of the past finds no work in it.
+    }
     this.#tell({ kind: 'drop', plan });
   }
 
@@ -102,11 +107,10 @@ export class Workers {
 
   async #start(plan: WasmPlan, args: readonly WasmBuffer[]): Promise<void> {
     this.#enterLoop();
-    plan.memory.setArguments(args);
+    plan.memory.begin(args);
     Atomics.store(this.#control, word(CONTROL.plan), plan.id);
-    this.#nJobs++;
     if (this.#callerWorks) this.#runAlong(plan);
-    else await this.#runInWorkers();
+    else await this.#runInWorkers(plan);
   }
 
   #enterLoop(): void {
@@ -119,46 +123,40 @@ export class Workers {
     });
   }
 
-  #runAlong({ exports, memory }: WasmPlan): void {
+  #runAlong(plan: WasmPlan): void {
     this.#wakeForJob();
     try {
-      exports.run(memory.address, 0, this.threads);
+      plan.exports.run(plan.memory.address, 0, this.threads);
     } catch (cause) {
       const control = this.#control;
       Atomics.store(control, word(CONTROL.aborted), 1);
       Atomics.add(control, word(CONTROL.generation), 1);
       Atomics.notify(control, word(CONTROL.generation));
-      this.#awaitReturns();
-      this.#throwFailure(cause);
+      while (this.#isBusy()) Atomics.wait(control, word(CONTROL.busy), Atomics.load(control, word(CONTROL.busy)), 1);
+      this.#throwFailure(plan, cause);
     }
   }
 
-  async #runInWorkers(): Promise<void> {
+  async #runInWorkers(plan: WasmPlan): Promise<void> {
     const reply = this.#workers[0]!.receive() as Promise<WorkerReply>;
     this.#wakeForJob();
     if ((await reply) !== 'failed') return;
-    // The others trap at their next barrier; let them, without blocking the page.
-    while (!this.#haveAllReturned()) await new Promise((resolve) => setTimeout(resolve, 1));
-    this.#throwFailure(undefined);
+    // The others trap where they next wait; let them, without blocking the page.
+    while (this.#isBusy()) await new Promise((resolve) => setTimeout(resolve, 1));
+    this.#throwFailure(plan, undefined);
   }
 
-  #haveAllReturned(): boolean {
-    return Atomics.load(this.#control, word(CONTROL.returned)) === ((this.#nJobs * this.#workers.length) | 0);
+  #isBusy(): boolean {
+    return Atomics.load(this.#control, word(CONTROL.busy)) > 0;
   }
 
-  #awaitReturns(): void {
-    const returned = word(CONTROL.returned);
-    while (!this.#haveAllReturned()) {
-      Atomics.wait(this.#control, returned, Atomics.load(this.#control, returned), 10);
-    }
-  }
-
-  #throwFailure(cause: unknown): never {
+  #throwFailure(plan: WasmPlan, cause: unknown): never {
     const control = this.#control;
     const length = Atomics.exchange(control, word(CONTROL.failureLength), 0);
     const text = new TextDecoder().decode(new Uint8Array(this.#memory.buffer, CONTROL.failureText, length).slice());
     Atomics.store(control, word(CONTROL.arrived), 0);
     Atomics.store(control, word(CONTROL.aborted), 0);
+    plan.memory.forgetRuns();
     const why = text || (cause instanceof Error ? cause.message : String(cause));
     throw new BitloomError('INVALID_GRAPH', `generated code failed: ${why}`, { why }, { cause });
   }
