@@ -23,9 +23,23 @@ function bytesKey(bytes: Uint8Array): string {
   return text;
 }
 
+/** Longer lists are often one and the same (frequencies of all layers): their texts are kept. */
+const LONG_LIST = 8;
+const listKeys = new WeakMap<readonly Attribute[], string>();
+
+function longListKey(list: readonly Attribute[]): string {
+  let key = listKeys.get(list);
+  if (key === undefined) {
+    key = `[${list.map(attributeKey).join()}]`;
+    listKeys.set(list, key);
+  }
+  return key;
+}
+
 function attributeKey(value: Attribute): string {
   if (value instanceof Uint8Array) return bytesKey(value);
-  if (Array.isArray(value)) return `[${value.map(attributeKey).join()}]`;
+  if (Array.isArray(value))
+    return value.length > LONG_LIST ? longListKey(value) : `[${value.map(attributeKey).join()}]`;
   if (typeof value === 'object' && value !== null) return dtypeName(value as ElementType);
   return Object.is(value, -0) ? '-0' : String(value);
 }

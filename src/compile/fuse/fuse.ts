@@ -138,7 +138,8 @@ class Fuser {
 }
 
 /** Uses at different elements or in different loop nests. */
-function distinctUses(uses: readonly Use[]): Use[] {
+function distinctUses(uses: readonly Use[]): readonly Use[] {
+  if (uses.length === 1) return uses;
   const bySpace = new Map<LoopSpace, Map<string, Use>>();
   for (const use of uses) {
     const known = bySpace.get(use.space);

@@ -5,20 +5,20 @@ import { apply, type Value } from '../../ir/graph.ts';
 import { interpret } from '../../ir/interpreter/interpret.ts';
 import { elementCount } from '../../ir/shape.ts';
 import { splatNumber } from '../splat.ts';
-import { mapGraph, type Pass } from './pass.ts';
+import type { Pass } from './pass.ts';
 
 /** Larger results stay computed: they would be stored and uploaded. */
 const MOST_ELEMENTS = 256;
 
-/** Ops whose operands decide nothing: they are not worth storing as data. */
-const KEPT: ReadonlySet<string> = new Set(['broadcast', 'iota', 'constant', 'input']);
+/** Ops that repeat what they get: their results are not worth storing as data. */
+const KEPT: ReadonlySet<string> = new Set(['broadcast']);
 
 const isSmallConstant = ({ op, type }: Value): boolean =>
   op.name === 'constant' && !isPacked(type.dtype) && elementCount(type.shape) <= 4 * MOST_ELEMENTS;
 
 /** An elementwise op on numbers repeated over a shape, computed once. */
 function foldSplats(value: Value): Value | undefined {
-  if (!value.op.groups.has('elementwise') || value.inputs.length === 0 || isPacked(value.type.dtype)) return undefined;
+  if (!value.op.groups.has('elementwise') || isPacked(value.type.dtype)) return undefined;
   const numbers = value.inputs.map(splatNumber);
   if (numbers.some((n) => n === undefined)) return undefined;
   const scalars = value.inputs.map((v, i) => scalar(v.type.dtype as DType, numbers[i]!));
@@ -29,14 +29,12 @@ function foldSplats(value: Value): Value | undefined {
 /** Evaluates what depends on small constants only. */
 export const foldConstants: Pass = {
   name: 'fold-constants',
-  run(graph, context) {
-    return mapGraph(graph, (value) => {
-      const splat = foldSplats(value);
-      if (splat) return splat;
-      const isKept = KEPT.has(value.op.name) || value.inputs.length === 0 || context.isSupported(value);
-      if (isKept || isPacked(value.type.dtype) || elementCount(value.type.shape) > MOST_ELEMENTS) return value;
-      if (!value.inputs.every(isSmallConstant)) return value;
-      return constantOf(interpret({ inputs: [], outputs: [value] }, [])[0]!);
-    });
+  start: (context) => (value) => {
+    if (value.inputs.length === 0) return value;
+    const splat = foldSplats(value);
+    if (splat) return splat;
+    if (KEPT.has(value.op.name) || !value.inputs.every(isSmallConstant) || context.isSupported(value)) return value;
+    if (isPacked(value.type.dtype) || elementCount(value.type.shape) > MOST_ELEMENTS) return value;
+    return constantOf(interpret({ inputs: [], outputs: [value] }, [])[0]!);
   },
 };

@@ -3,7 +3,7 @@ import { bitcast } from '../../ir/build.ts';
 import { isPacked, type PackedType } from '../../ir/dtype.ts';
 import { type Attributes, apply, type Value } from '../../ir/graph.ts';
 import { packedByteShape } from '../../ir/op/view.ts';
-import { mapGraph, type Pass } from './pass.ts';
+import type { Pass } from './pass.ts';
 
 type AttributeRule = (value: Value, columns: (n: number) => number) => Attributes;
 
@@ -48,4 +48,4 @@ function onBytes(value: Value): Value {
 }
 
 /** Rewrites moves of packed tensors, so that fusion meets plain element types only. */
-export const movePackedAsBytes: Pass = { name: 'packed-views', run: (graph) => mapGraph(graph, onBytes) };
+export const movePackedAsBytes: Pass = { name: 'packed-views', start: () => onBytes };

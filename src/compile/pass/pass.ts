@@ -3,10 +3,14 @@ import { BitloomError } from '../../ir/error.ts';
 import { type Graph, topologicalOrder, type Value, withOperands } from '../../ir/graph.ts';
 import { verifyGraph } from '../../ir/verifier.ts';
 
-/** One rewrite of whole programs. It keeps inputs, the types of outputs, and every result's meaning. */
+/** Gives an equal value that is better, or the value itself. Its operands are rewritten already. */
+export type Rewrite = (value: Value) => Value;
+
+/** One rewrite of programs, value by value. It keeps types and the meaning of every result. */
 export interface Pass {
   readonly name: string;
-  run(graph: Graph, context: PassContext): Graph;
+  /** Begins a walk over one program. What a rewrite makes is given to it and to later passes again. */
+  start(context: PassContext): Rewrite;
 }
 
 export interface PassContext {
@@ -14,7 +18,7 @@ export interface PassContext {
   isSupported(value: Value): boolean;
 }
 
-/** One line of the trace: what a pass left. */
+/** One line of the trace: what one or several passes left. */
 export interface PassRecord {
   readonly pass: string;
   readonly graph: Graph;
@@ -44,18 +48,52 @@ export function mapGraph(graph: Graph, rewrite: (value: Value) => Value): Graph 
   return isChanged ? { inputs: graph.inputs, outputs: graph.outputs.map((v) => made.get(v)!) } : graph;
 }
 
-/** Runs passes in order. With `check`, verifies after each; the error names the pass. Throws INVALID_GRAPH. */
+/** Applies rewrites in their order to every value in one walk, and to what they make. */
+function rewriteGraph(graph: Graph, rewrites: readonly Rewrite[]): Graph {
+  /** Values that all rewrites have seen. */
+  const settled = new Set<Value>(graph.inputs);
+  const settle = (value: Value, from: number): Value => {
+    for (let i = from; i < rewrites.length; i++) {
+      const better = rewrites[i]!(value);
+      if (better !== value) return settleTree(better, i, new Map());
+    }
+    settled.add(value);
+    return value;
+  };
+  /** A value that rewrite `from` made, with what it made below it. */
+  const settleTree = (value: Value, from: number, made: Map<Value, Value>): Value => {
+    if (settled.has(value)) return value;
+    let result = made.get(value);
+    if (!result) {
+      const inputs = value.inputs.map((v) => settleTree(v, from, made));
+      result = settle(withInputs(value, inputs), from);
+      made.set(value, result);
+    }
+    return result;
+  };
+  return mapGraph(graph, (value) => settle(value, 0));
+}
+
+/**
+ * Runs passes in order: all in one walk, or with `check` one after the other with the verifier behind
+ * each, whose error then names the pass. Throws INVALID_GRAPH.
+ */
 export function runPasses(
   graph: Graph,
   passes: readonly Pass[],
   context: PassContext,
   check: boolean,
 ): { graph: Graph; trace: PassRecord[] } {
+  const start = (pass: Pass): Rewrite => pass.start(context);
+  if (!check) {
+    const result = rewriteGraph(graph, passes.map(start));
+    return { graph: result, trace: [{ pass: passes.map((pass) => pass.name).join(', '), graph: result }] };
+  }
   const trace: PassRecord[] = [];
   let current = graph;
   for (const pass of passes) {
-    current = pass.run(current, context);
-    if (check) checkAfter(pass, graph, current);
+    current = rewriteGraph(current, [start(pass)]);
+    checkAfter(pass, graph, current);
     trace.push({ pass: pass.name, graph: current });
   }
   return { graph: current, trace };

@@ -5,12 +5,12 @@
 
 import { full, reshape } from '../../ir/build.ts';
 import { DTYPE_BYTES, type DType, isFloat, isInteger, isPacked, isSigned } from '../../ir/dtype.ts';
-import { apply, type Value } from '../../ir/graph.ts';
+import { apply, type Op, type OpGroup, type Value } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops.ts';
 import { sameShape } from '../../ir/shape.ts';
 import { splatNumber } from '../splat.ts';
 import { attributesKey } from '../structural-key.ts';
-import { mapGraph, type Pass } from './pass.ts';
+import type { Pass } from './pass.ts';
 
 /** Gives an equal, simpler value, or undefined where the rule does not apply. */
 type Rule = (value: Value) => Value | undefined;
@@ -213,42 +213,48 @@ const wholeDynamicSlice: Rule = ({ op, inputs, type }) => {
   return sameShape(inputs[1]!.type.shape, type.shape) ? inputs[1] : undefined;
 };
 
-const RULES: readonly Rule[] = [
-  neutralOperand,
-  absorbingOperand,
-  idempotent,
-  involution,
-  selfCancelling,
-  reassociateConstants,
-  select,
-  notCompare,
-  castChain,
-  idleView,
-  doubleView,
-  wholeDynamicSlice,
+const isBinary = ({ arity }: Op): boolean => arity === 2;
+const has =
+  (group: OpGroup) =>
+  ({ groups }: Op): boolean =>
+    groups.has(group);
+const named =
+  (...names: readonly string[]) =>
+  ({ name }: Op): boolean =>
+    names.includes(name);
+
+/** Each rule with the ops that it can apply to. */
+const RULES: readonly (readonly [(op: Op) => boolean, Rule])[] = [
+  [isBinary, neutralOperand],
+  [isBinary, absorbingOperand],
+  [has('idempotent'), idempotent],
+  [has('involution'), involution],
+  [named('sub', 'xor'), selfCancelling],
+  [has('associative'), reassociateConstants],
+  [named('select'), select],
+  [named('not'), notCompare],
+  [named('cast'), castChain],
+  [has('view'), idleView],
+  [has('view'), doubleView],
+  [named('dynamic_slice', 'dynamic_update_slice'), wholeDynamicSlice],
 ];
 
-/** Rules may apply again to what a rule made; each makes the value simpler, this only bounds the work. */
-const MOST_ROUNDS = 16;
-
-function simplified(value: Value): Value {
-  let current = value;
-  for (let round = 0; round < MOST_ROUNDS; round++) {
-    const next = firstOf(current);
-    if (!next || next === current) return current;
-    current = next;
-  }
-  return current;
-}
-
-function firstOf(value: Value): Value | undefined {
-  if (value.inputs.length === 0) return undefined;
-  for (const rule of RULES) {
-    const result = rule(value);
-    if (result && result !== value) return result;
-  }
-  return undefined;
-}
-
 /** Applies all rules to every value, operands first. */
-export const simplify: Pass = { name: 'simplify', run: (graph) => mapGraph(graph, simplified) };
+export const simplify: Pass = {
+  name: 'simplify',
+  start() {
+    const rulesOf = new Map<Op, Rule[]>();
+    return (value) => {
+      let rules = rulesOf.get(value.op);
+      if (!rules) {
+        rules = RULES.filter(([applies]) => applies(value.op)).map(([, rule]) => rule);
+        rulesOf.set(value.op, rules);
+      }
+      for (const rule of rules) {
+        const simpler = rule(value);
+        if (simpler) return simpler;
+      }
+      return value;
+    };
+  },
+};

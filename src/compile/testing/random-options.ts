@@ -35,8 +35,9 @@ function donations(graph: Graph): Donation[] {
 export function randomOptions(graph: Graph, numbers: readonly number[]): CompileOptions {
   const choices = new Choices(numbers);
   return {
-    check: true,
     passes: randomPasses(choices),
+    // One pass after the other with checks, or all in one walk.
+    check: choices.flip(),
     donate: choices.flip() ? donations(graph) : [],
     templates: choices.flip() ? kernelLibrary : [],
   };
