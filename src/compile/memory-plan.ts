@@ -21,14 +21,16 @@ const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNM
 interface Placed {
   readonly begin: number;
   readonly end: number;
+  /** The range that has met this block last: each meets it once. */
+  metBy: number;
 }
 
-/** Lowest offset of the smallest gap between `placed` that holds `bytes`. */
+/** Offset of the smallest gap that holds `bytes` between blocks sorted by where they begin. */
 function bestFit(placed: readonly Placed[], bytes: number): number {
   let best = -1;
   let bestSize = Infinity;
   let end = 0;
-  for (const block of [...placed].sort((a, b) => a.begin - b.begin)) {
+  for (const block of placed) {
     const gap = block.begin - end;
     if (gap >= bytes && gap < bestSize) [best, bestSize] = [end, gap];
     end = Math.max(end, block.end);
@@ -51,10 +53,18 @@ export function planMemory(ranges: readonly LiveRange[]): MemoryPlan {
   for (const i of bySize) {
     const { bytes, first, last } = ranges[i]!;
     if (bytes === 0) continue;
-    const neighbours = new Set<Placed>();
-    for (let step = first; step <= last; step++) for (const block of liveAt[step]!) neighbours.add(block);
-    const begin = bestFit([...neighbours], aligned(bytes));
-    const block = { begin, end: begin + aligned(bytes) };
+    const neighbours: Placed[] = [];
+    for (let step = first; step <= last; step++) {
+      for (const block of liveAt[step]!) {
+        if (block.metBy !== i) neighbours.push(block);
+        block.metBy = i;
+      }
+    }
+    const begin = bestFit(
+      neighbours.sort((a, b) => a.begin - b.begin),
+      aligned(bytes),
+    );
+    const block = { begin, end: begin + aligned(bytes), metBy: i };
     for (let step = first; step <= last; step++) liveAt[step]!.push(block);
     offsets[i] = begin;
     arenaBytes = Math.max(arenaBytes, block.end);

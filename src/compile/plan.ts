@@ -16,7 +16,7 @@ import type { CompileOptions, ScheduleChoice } from './options.ts';
 import { DEFAULT_PASSES } from './pass/index.ts';
 import { type PassRecord, runPasses } from './pass/pass.ts';
 import type { StepRecord } from './report.ts';
-import { type Lowered, scheduleCalls } from './schedule.ts';
+import { type Schedule, scheduleCalls } from './schedule.ts';
 import { poolConstants, SlotTable } from './slots.ts';
 import { assignStorage, type Call, type Donation, type StorageAssignment } from './storage.ts';
 import { templateChooser } from './template-choice.ts';
@@ -88,13 +88,13 @@ function lowerGraph(
   chooseTemplate: TemplateChoice,
   machine: Machine,
   options: CompileOptions,
-): { fusion: Fusion; lowered: Lowered[] } {
+): { fusion: Fusion; schedule: Schedule } {
   const fusion = absorbEpilogues(fuse(graph, chooseTemplate));
   const chooseSchedule: ScheduleChoice =
     options.chooseSchedule ?? ((_template, _request, candidates) => candidates[0]!);
   const context = { fusion, machine, chooseSchedule, schedules: new Map() };
   const lowered = fusion.groups.map((group) => ({ group, recipe: lowerGroup(group, context) }));
-  return { fusion, lowered: scheduleCalls(lowered, fusion.aliases) };
+  return { fusion, schedule: scheduleCalls(lowered, fusion.aliases) };
 }
 
 interface Step extends Omit<PlanStep, 'barrier'> {
@@ -128,13 +128,8 @@ export function planGraph(graph: Graph, machine: Machine, options: CompileOption
   const chooseTemplate = templateChooser(templates, machine);
   const isSupported = (value: Value): boolean => chooseTemplate(value) !== undefined;
   const { graph: after, trace } = runPasses(graph, passes, { isSupported }, check);
-  const { fusion, lowered } = lowerGraph(after, chooseTemplate, machine, options);
-  const storage = assignStorage(
-    after,
-    lowered.map((l) => l.recipe),
-    fusion.aliases,
-    donate,
-  );
+  const { fusion, schedule } = lowerGraph(after, chooseTemplate, machine, options);
+  const storage = assignStorage(after, schedule, fusion.aliases, donate);
 
   const donors = graph.outputs.map((_, output) => donate.find((d) => d.output === output)?.input);
   let argumentCount = graph.inputs.length;
@@ -150,7 +145,7 @@ export function planGraph(graph: Graph, machine: Machine, options: CompileOption
   const records = steps.map(({ kernel, barrier }, i): StepRecord => {
     const call = storage.calls[i];
     return call
-      ? recordOf(call, lowered[i]!.group, kernel, barrier)
+      ? recordOf(call, schedule.calls[i]!.group, kernel, barrier)
       : { kernel: kernel.name, kind: 'copy', isInPlace: false, barrier };
   });
   const plan = { name, steps, slots: table.slots, argumentCount, arenaBytes: storage.memory.arenaBytes };

@@ -12,8 +12,14 @@ export interface Lowered {
   readonly recipe: KernelRecipe;
 }
 
+export interface Schedule {
+  readonly calls: readonly Lowered[];
+  /** For each call, the number of its level, counted from the program's beginning. */
+  readonly phases: readonly number[];
+}
+
 /** Sorts calls, given in an order in which each follows what it reads. */
-export function scheduleCalls(calls: readonly Lowered[], aliases: ReadonlyMap<Value, Alias>): Lowered[] {
+export function scheduleCalls(calls: readonly Lowered[], aliases: ReadonlyMap<Value, Alias>): Schedule {
   /** For each stored value, one more than the level of its earliest user; levels count from the program's end. */
   const needed = new Map<Value, number>();
   const levels = new Array<number>(calls.length).fill(0);
@@ -28,5 +34,6 @@ export function scheduleCalls(calls: readonly Lowered[], aliases: ReadonlyMap<Va
     }
   }
   const order = calls.map((_, i) => i).sort((a, b) => levels[b]! - levels[a]! || a - b);
-  return order.map((i) => calls[i]!);
+  const deepest = Math.max(0, ...levels);
+  return { calls: order.map((i) => calls[i]!), phases: order.map((i) => deepest - levels[i]!) };
 }

@@ -7,6 +7,7 @@ import { byteLength } from '../ir/shape.ts';
 import type { Alias } from './fuse/group.ts';
 import type { KernelRecipe } from './lower/kernel-recipe.ts';
 import { type MemoryPlan, planMemory } from './memory-plan.ts';
+import type { Schedule } from './schedule.ts';
 
 /** Output `output` is made in the memory of input `input`, whose contents are lost. */
 export interface Donation {
@@ -61,7 +62,7 @@ class Assigner {
   readonly #graph: Graph;
   readonly #aliases: ReadonlyMap<Value, Alias>;
   readonly #storages: Storage[] = [];
-  readonly #of = new Map<Value, Storage>();
+  readonly #places = new Map<Value, Place>();
   readonly #lastRead = new Map<Value, number>();
   /** Values that may be made in a donated input's memory. */
   readonly #heirs = new Map<Value, Storage>();
@@ -72,7 +73,8 @@ class Assigner {
     this.#aliases = aliases;
     this.#donations = donations;
     graph.inputs.forEach((value, index) => {
-      this.#of.set(value, this.#storage(byteLength(value.type), { kind: 'input', index }, -1));
+      const storage = this.#storage(byteLength(value.type), { kind: 'input', index }, -1);
+      this.#places.set(value, { storage, byteOffset: 0 });
     });
   }
 
@@ -82,34 +84,35 @@ class Assigner {
     return made;
   }
 
-  /** The value that owns the memory of a value, and where in it. */
-  #owner(value: Value): { value: Value; byteOffset: number } {
-    let [at, byteOffset] = [value, 0];
-    for (let alias = this.#aliases.get(at); alias; alias = this.#aliases.get(at)) {
-      byteOffset += alias.byteOffset;
-      at = alias.of;
-    }
-    return { value: at, byteOffset };
+  /** The value that owns the memory of a value. */
+  #owner(value: Value): Value {
+    let owner = value;
+    for (let alias = this.#aliases.get(owner); alias; alias = this.#aliases.get(owner)) owner = alias.of;
+    return owner;
   }
 
   placeOf(value: Value): Place {
-    const { value: owner, byteOffset } = this.#owner(value);
-    let storage = this.#of.get(owner);
-    if (!storage) {
-      const home: Home = owner.op.name === 'constant' ? { kind: 'constant', value: owner } : { kind: 'arena' };
-      storage = this.#storage(byteLength(owner.type), home, 0);
-      this.#of.set(owner, storage);
+    let place = this.#places.get(value);
+    if (place) return place;
+    const alias = this.#aliases.get(value);
+    if (alias) {
+      const { storage, byteOffset } = this.placeOf(alias.of);
+      place = { storage, byteOffset: byteOffset + alias.byteOffset };
+    } else {
+      const home: Home = value.op.name === 'constant' ? { kind: 'constant', value } : { kind: 'arena' };
+      place = { storage: this.#storage(byteLength(value.type), home, 0), byteOffset: 0 };
     }
-    return { storage, byteOffset };
+    this.#places.set(value, place);
+    return place;
   }
 
   assign(recipes: readonly KernelRecipe[]): void {
     const byRoot = new Map(recipes.map((r) => [r.root, r]));
     recipes.forEach((recipe, step) => {
-      for (const read of recipe.reads) this.#lastRead.set(this.#owner(read).value, step);
-      if (recipe.update) this.#lastRead.set(this.#owner(recipe.update.of).value, step);
+      for (const read of recipe.reads) this.#lastRead.set(this.#owner(read), step);
+      if (recipe.update) this.#lastRead.set(this.#owner(recipe.update.of), step);
     });
-    for (const output of this.#graph.outputs) this.#lastRead.set(this.#owner(output).value, Infinity);
+    for (const output of this.#graph.outputs) this.#lastRead.set(this.#owner(output), Infinity);
     for (const { input, output } of this.#donations)
       this.#findHeirs(this.#graph.inputs[input]!, this.#graph.outputs[output]!, byRoot);
     recipes.forEach((recipe, step) => this.#place(recipe, step));
@@ -118,16 +121,16 @@ class Assigner {
 
   /** The values on a path of overwriting calls from a donated input to its output. */
   #findHeirs(input: Value, output: Value, byRoot: ReadonlyMap<Value, KernelRecipe>): void {
-    const storage = this.#of.get(input)!;
+    const { storage } = this.placeOf(input);
     const visit = (value: Value, depth: number): boolean => {
       if (value === input) return true;
       const recipe = byRoot.get(value);
       if (!recipe || depth > 64 || this.#heirs.has(value)) return false;
-      const found = overwriteCandidates(recipe).some((x) => visit(this.#owner(x).value, depth + 1));
+      const found = overwriteCandidates(recipe).some((x) => visit(this.#owner(x), depth + 1));
       if (found) this.#heirs.set(value, storage);
       return found;
     };
-    visit(this.#owner(output).value, 0);
+    visit(this.#owner(output), 0);
   }
 
   #place(recipe: KernelRecipe, step: number): void {
@@ -136,15 +139,15 @@ class Assigner {
     const storage = overwrites
       ? this.placeOf(overwrites).storage
       : this.#storage(byteLength(root.type), { kind: 'arena' }, step);
-    this.#of.set(root, storage);
+    this.#places.set(root, { storage, byteOffset: 0 });
     const chosen = update && overwrites !== update.of ? update.otherwise() : recipe;
     this.calls.push(overwrites ? { recipe: chosen, overwrites } : { recipe: chosen });
     for (const value of [...chosen.reads, root]) this.placeOf(value).storage.last = step;
   }
 
   #mayOverwrite(recipe: KernelRecipe, operand: Value, step: number): boolean {
-    const { value: owner, byteOffset } = this.#owner(operand);
-    const { storage } = this.placeOf(operand);
+    const owner = this.#owner(operand);
+    const { storage, byteOffset } = this.placeOf(operand);
     if (byteOffset !== 0 || this.#lastRead.get(owner) !== step || storage.bytes !== byteLength(recipe.root.type))
       return false;
     if (storage.home.kind === 'constant') return false;
@@ -152,7 +155,7 @@ class Assigner {
     // Whatever else the kernel reads from this memory must be read element by element, too.
     return recipe.reads.every(
       (r) =>
-        this.placeOf(r).storage !== storage || (recipe.overwritable.includes(r) && this.#owner(r).byteOffset === 0),
+        this.placeOf(r).storage !== storage || (recipe.overwritable.includes(r) && this.placeOf(r).byteOffset === 0),
     );
   }
 
@@ -161,7 +164,7 @@ class Assigner {
     this.#graph.outputs.forEach((value, index) => {
       const from = this.placeOf(value);
       const heirOf = donated.get(index);
-      const target = heirOf && this.#of.get(heirOf)!;
+      const target = heirOf && this.placeOf(heirOf).storage;
       const { storage } = from;
       if (storage === target && from.byteOffset === 0) return;
       const bytes = byteLength(value.type);
@@ -195,12 +198,19 @@ class Assigner {
     from.storage.last = Math.max(from.storage.last, end);
   }
 
-  /** Lays out the arena. Final copies count as one step behind the last call. */
-  layOut(): MemoryPlan {
+  /**
+   * Lays out the arena. Values live for whole phases: if calls of one phase shared bytes, they would have
+   * to wait for each other. Final copies are a phase behind the last.
+   */
+  layOut(phases: readonly number[]): MemoryPlan {
+    const phaseOf = (step: number): number => (step < 0 ? 0 : (phases[step] ?? (phases.at(-1) ?? 0) + 1));
     const inArena = this.#storages.filter((s) => s.home.kind === 'arena');
-    const memory = planMemory(
-      inArena.map((s) => ({ bytes: s.bytes, first: Math.max(0, s.first), last: Math.max(0, s.first, s.last) })),
-    );
+    const ranges = inArena.map(({ bytes, first, last }) => ({
+      bytes,
+      first: phaseOf(first),
+      last: phaseOf(Math.max(first, last)),
+    }));
+    const memory = planMemory(ranges);
     inArena.forEach((s, i) => {
       s.byteOffset = memory.offsets[i]!;
     });
@@ -211,19 +221,19 @@ class Assigner {
 const overwriteCandidates = ({ update, overwritable }: KernelRecipe): readonly Value[] =>
   update ? [update.of] : overwritable;
 
-/** Assigns memory to everything that the recipes, in calling order, read and store. */
+/** Assigns memory to everything that the calls of a schedule read and store. */
 export function assignStorage(
   graph: Graph,
-  recipes: readonly KernelRecipe[],
+  { calls, phases }: Schedule,
   aliases: ReadonlyMap<Value, Alias>,
   donations: readonly Donation[],
 ): StorageAssignment {
   const assigner = new Assigner(graph, aliases, donations);
-  assigner.assign(recipes);
+  assigner.assign(calls.map((call) => call.recipe));
   return {
     calls: assigner.calls,
     copies: assigner.copies,
-    memory: assigner.layOut(),
+    memory: assigner.layOut(phases),
     placeOf: (value) => assigner.placeOf(value),
     overwrites: assigner.calls.filter((c) => c.overwrites).length,
   };
