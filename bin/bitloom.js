@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-// Starts the command line; everything else lives in src/cli.
-import { main } from '../dist/cli/main.js';
+// Starts the command line; everything else lives in src/cli. Where Node can keep compiled code
+// between runs (22.8 and newer), it does: a third of a short run is compiling our own modules.
+import * as nodeModule from 'node:module';
 
+nodeModule.enableCompileCache?.();
+const { main } = await import('../dist/bundle/cli.js');
 process.exitCode = await main(process.argv.slice(2));

@@ -1,6 +1,7 @@
 /**
- * Builds dist/ from src/: one JavaScript file and one declaration file per module. Output of files
- * that are gone from src/ is removed, so that dist/ always says what the sources say.
+ * Builds dist/ from src/: one JavaScript file and one declaration file per module, and the command line
+ * once more as a bundle, since Node takes a third of a short run to find and link 250 modules. Output of
+ * files that are gone from src/ is removed, so that dist/ always says what the sources say.
  *
  * Usage: node scripts/build.js [--if-stale] — with it, nothing is done where dist/ is newer than every source.
  */
@@ -9,15 +10,19 @@ import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const source = join(root, 'src');
+/** Bundles lie as deep as modules do, so that addresses relative to a module stay right. */
+const bundles = join(dist, 'bundle');
 
 /** Removes outputs without a source; `folder` is relative to dist/. @param {string} folder */
 function removeStale(folder) {
   for (const entry of readdirSync(join(dist, folder), { withFileTypes: true })) {
     const path = join(folder, entry.name);
+    if (join(dist, path) === bundles) continue;
     const origin = join(source, path.replace(/\.(js|js\.map|d\.ts)$/, '.ts'));
     if (!existsSync(origin)) rmSync(join(dist, path), { recursive: true, force: true });
     else if (entry.isDirectory()) removeStale(path);
@@ -34,11 +39,29 @@ function isStale() {
   return inputs.some((path) => !path.endsWith('.test.ts') && statSync(path).mtimeMs >= builtAt);
 }
 
+/** The command line in a few files; what only some commands need is loaded by them. */
+function bundle() {
+  rmSync(bundles, { recursive: true, force: true });
+  buildSync({
+    entryPoints: { cli: join(dist, 'cli', 'main.js') },
+    outdir: bundles,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    external: ['@huggingface/*', 'commander'],
+    logLevel: 'warning',
+  });
+}
+
 function build() {
   if (existsSync(dist)) removeStale('');
   const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
   const args = [compiler, '-p', join(root, 'tsconfig.build.json')];
-  return spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
+  const status = spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
+  if (status === 0) bundle();
+  return status;
 }
 
 if (!process.argv.includes('--if-stale') || isStale()) process.exitCode = build();

@@ -18,7 +18,7 @@ const PANEL_ROWS = 4;
 
 /** Loading progress over all tensors; `totalBytes` is known from the first event on. */
 export interface LoadProgress {
-  readonly phase: 'weights' | 'compile';
+  readonly phase: 'weights';
   readonly loadedBytes: number;
   readonly totalBytes: number;
 }

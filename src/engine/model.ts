@@ -241,7 +241,6 @@ export async function load(source: string = platform.assetPath('tiny'), options:
     });
     const byName = (name: string): Tensor => weights.get(name)!;
     const sequence = new Sequence(device, architecture, byName, contextLength, options.kvCacheType ?? 'f16');
-    await sequence.program(1);
     return new Model({ checkpoint, architecture, device, weights, sequence, loadMs: performance.now() - began });
   } catch (error) {
     device?.dispose();

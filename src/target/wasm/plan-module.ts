@@ -61,6 +61,9 @@ function meetsInside({ body }: Kernel): boolean {
   return body.some(meets);
 }
 
+/** True where some step waits for every thread; else one thread can run the plan before the others are up. */
+export const needsAllThreads = ({ steps }: Plan): boolean => steps.some(({ kernel }) => meetsInside(kernel));
+
 /**
  * Bytes of the module. It imports `env.memory` and exports `run`, and `wait` where memory is shared.
  * Throws INVALID_GRAPH for a step whose slots do not fit its kernel.

@@ -8,7 +8,7 @@ import { platform } from '../../platform/index.ts';
 import type { CompiledPlan, DeviceBuffer, Plan, Target } from '../target.ts';
 import { detectFeatures, type WasmFeatures } from './features.ts';
 import { LinearMemory } from './memory.ts';
-import { planModule } from './plan-module.ts';
+import { needsAllThreads, planModule } from './plan-module.ts';
 import { PlanMemory, WasmBuffer, WasmPlan } from './wasm-plan.ts';
 import { type PlanExports, Workers } from './workers.ts';
 
@@ -75,7 +75,7 @@ export class WasmTarget implements Target {
     this.#check();
     const bytes = planModule(plan, this.features, this.#memory.isShared);
     const module = await platform.wasm.compile(bytes);
-    await this.#workers?.started();
+    if (this.#workers) await this.#workers.ready(needsAllThreads(plan));
     this.#check();
     const { memory } = this.#memory;
     const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as PlanExports;

@@ -23,7 +23,8 @@ export class Workers {
   readonly #control: Int32Array;
   readonly #callerWorks: boolean;
   readonly #workers: HostThread[] = [];
-  #started: Promise<unknown>;
+  readonly #started: Promise<unknown>;
+  #startFailure: unknown;
   #isInLoop = false;
   /** The last job where callers do not wait by themselves: jobs run one after the other. */
   #lastJob: Promise<unknown> = Promise.resolve();
@@ -36,7 +37,9 @@ export class Workers {
     this.#control = new Int32Array(memory.buffer, 0, 1024);
     this.#callerWorks = host.mayBlock();
     this.#started = Promise.all(this.#startAll());
-    this.#started.catch(() => {}); // reported by `started`, whenever it is asked
+    this.#started.catch((failure: unknown) => {
+      this.#startFailure = failure; // reported by `ready`, whenever it is asked
+    });
   }
 
   #startAll(): Promise<unknown>[] {
@@ -50,14 +53,20 @@ export class Workers {
     return ready;
   }
 
-  /** Resolves when all threads run. Throws NO_DEVICE when one cannot be started. */
-  async started(): Promise<void> {
-    try {
-      await this.#started;
-    } catch (cause) {
-      const why = (cause as Error).message;
-      throw new BitloomError('NO_DEVICE', `a worker thread did not start: ${why}. Try threads: 1.`, {}, { cause });
-    }
+  /**
+   * Resolves when plans can run: where the caller works along, it can begin before the others are up,
+   * unless `all` must be. Throws NO_DEVICE when a thread could not be started.
+   */
+  async ready(all: boolean): Promise<void> {
+    if (all || !this.#callerWorks) await this.#started.catch(() => {});
+    if (this.#startFailure === undefined) return;
+    const cause = this.#startFailure as Error;
+    throw new BitloomError(
+      'NO_DEVICE',
+      `a worker thread did not start: ${cause.message}. Try threads: 1.`,
+      {},
+      { cause },
+    );
   }
 
   #post(worker: HostThread, message: WorkerMessage): void {
