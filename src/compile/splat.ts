@@ -8,6 +8,9 @@ const VIEWS_OF_ONE_VALUE: ReadonlySet<string> = new Set(['broadcast', 'reshape',
 /** Constants above this many bytes are not looked through. */
 const LARGEST_SCANNED_BYTES = 4096;
 
+/** Longer chains of views are not looked through: they shrink to one where passes run. */
+const MOST_VIEWS = 16;
+
 /** Decoded elements of a small plain constant. */
 export function constantElements(value: Value): Elements | undefined {
   if (value.op.name !== 'constant' || isPacked(value.type.dtype)) return undefined;
@@ -17,8 +20,9 @@ export function constantElements(value: Value): Elements | undefined {
 
 /** The number that every element of a constant (or of a view of one) is; undefined if there is none. */
 export function splatNumber(value: Value): number | undefined {
-  if (VIEWS_OF_ONE_VALUE.has(value.op.name)) return splatNumber(value.inputs[0]!);
-  const elements = constantElements(value);
+  let source = value;
+  for (let depth = 0; depth < MOST_VIEWS && VIEWS_OF_ONE_VALUE.has(source.op.name); depth++) source = source.inputs[0]!;
+  const elements = constantElements(source);
   if (!elements || elements.length === 0) return undefined;
   const first = elements[0]!;
   for (const element of elements) if (!Object.is(element, first)) return undefined;
