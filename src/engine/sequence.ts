@@ -6,7 +6,7 @@ import { KvCache, type KvCacheType } from './kv-cache.ts';
 import { StepProgram, type StepResult, type Weights } from './step-program.ts';
 
 /** Tokens per step: a step is padded to the next of these. The last is the prefill chunk. */
-const STEP_SIZES = [1, 8, 32, 128] as const;
+const STEP_SIZES = [1, 8, 16, 32, 64, 128] as const;
 export const PREFILL_CHUNK = STEP_SIZES[STEP_SIZES.length - 1]!;
 
 /** Rejects with the signal's reason as cause once it fired. Throws ABORTED. */
