@@ -5,6 +5,7 @@ import * as composite from '../../ir/composites.ts';
 import type { Value } from '../../ir/graph.ts';
 import { kernelLibrary } from '../../kernel/library/index.ts';
 import { SIMD128 } from '../../kernel/machine.ts';
+import { printKernel } from '../../kernel/printer.ts';
 import { linear } from '../../quant/index.ts';
 import { planGraph } from '../plan.ts';
 
@@ -42,6 +43,14 @@ describe('loops', () => {
 
   test('reductions take their producers in', () => {
     expect(callsOf([b.reduceSum(b.mul(b.exp(x), x), [1])], [x])).toEqual(['reduce reduce_sum']);
+  });
+
+  test('windows of a convolution are strided reads, not gathers', () => {
+    const image = b.input(0, 'image', 'f32', [1, 3, 20, 20]);
+    const filter = b.input(1, 'filter', 'f32', [4, 3, 3, 3]);
+    const { plan } = planGraph({ inputs: [image, filter], outputs: [b.conv(image, filter)] }, SIMD128, { check: true });
+    expect(plan.steps.map((s) => s.kernel.buffers.length)).toEqual([3]);
+    expect(printKernel(plan.steps[0]!.kernel)).toMatch(/f32x4/);
   });
 
   test('a reshape that no affine map follows is given memory, not arithmetic', () => {

@@ -66,11 +66,14 @@ class Fuser {
   #inline(value: Value, uses: readonly Use[]): boolean {
     const accesses = distinctUses(uses);
     if (accesses.some(({ space }) => (this.#inlined.get(space) ?? 0) >= MOST_INLINED)) return false;
-    if (!isFree(value) && (accesses.length > 1 || repeatsWork(accesses[0]!))) return false;
+    const isRepeated = accesses.length > 1 || repeatsWork(accesses[0]!);
+    const mayRepeat = isFree(value) || value.op.groups.has('index');
+    if (isRepeated && !mayRepeat) return false;
     const found: Use[] = [];
     for (const { space, access } of accesses) {
       const operands = operandAccesses(space, access);
-      if (!operands) return false;
+      // Indices that must be read are read once; known ones make a view, which is free.
+      if (!operands || (isRepeated && operands.length > 1 && !isFree(value))) return false;
       for (const operand of operands) found.push({ space, access: operand });
     }
     for (const use of found) this.#addUse(use);

@@ -1,11 +1,18 @@
 /** What the operands of inlinable ops are read at, given where the result is: the composition of views. */
 import { DTYPE_BYTES, isPacked } from '../../ir/dtype.ts';
 import type { Value } from '../../ir/graph.ts';
+import { affineIndex } from './affine-index.ts';
 import { type Access, type Affine, type LoopSpace, reshapeCoordinates } from './index-map.ts';
 
 type ViewRule = (space: LoopSpace, value: Value, at: readonly Affine[]) => Access[] | undefined;
 
 const numbers = (value: Value, key: string): readonly number[] => value.attrs[key] as readonly number[];
+
+/** A coordinate that an index gives, and what must be read to know it. */
+function pick(space: LoopSpace, index: Access, limit: number): { at: Affine; reads: Access[] } {
+  const known = affineIndex(space, index, limit, operandAccesses);
+  return known ? { at: known, reads: [] } : { at: space.dynamic(index, limit), reads: [index] };
+}
 
 const VIEW_RULES: Readonly<Record<string, ViewRule>> = {
   broadcast(space, value, at) {
@@ -40,26 +47,26 @@ const VIEW_RULES: Readonly<Record<string, ViewRule>> = {
     const axis = value.attrs.axis as number;
     const rank = indices.type.shape.length;
     const index = { value: indices, coordinates: at.slice(axis, axis + rank) };
-    const picked = space.dynamic(index, operand.type.shape[axis]! - 1);
-    return [{ value: operand, coordinates: [...at.slice(0, axis), picked, ...at.slice(axis + rank)] }, index];
+    const { at: picked, reads } = pick(space, index, operand.type.shape[axis]! - 1);
+    return [{ value: operand, coordinates: [...at.slice(0, axis), picked, ...at.slice(axis + rank)] }, ...reads];
   },
   gather_along(space, value, at) {
     const [operand, indices] = value.inputs as [Value, Value];
     const axis = value.attrs.axis as number;
-    const index = { value: indices, coordinates: at };
-    return [{ value: operand, coordinates: at.with(axis, space.dynamic(index, operand.type.shape[axis]! - 1)) }, index];
+    const { at: picked, reads } = pick(space, { value: indices, coordinates: at }, operand.type.shape[axis]! - 1);
+    return [{ value: operand, coordinates: at.with(axis, picked) }, ...reads];
   },
   dynamic_slice(space, value, at) {
     const [operand, ...starts] = value.inputs as [Value, ...Value[]];
-    const indices = starts.map((start) => ({ value: start, coordinates: [] }));
+    const reads: Access[] = [];
     const coordinates = at.map((c, i) => {
       const limit = operand.type.shape[i]! - value.type.shape[i]!;
-      return limit === 0 ? c : space.plus(c, space.dynamic(indices[i]!, limit));
+      if (limit === 0) return c;
+      const picked = pick(space, { value: starts[i]!, coordinates: [] }, limit);
+      reads.push(...picked.reads);
+      return space.plus(c, picked.at);
     });
-    return [
-      { value: operand, coordinates },
-      ...indices.filter((_, i) => operand.type.shape[i] !== value.type.shape[i]),
-    ];
+    return [{ value: operand, coordinates }, ...reads];
   },
   iota: () => [],
   random_bits: (space, value) =>
