@@ -44,7 +44,7 @@ export function badTokenizer(
 function requireId(id: unknown, token: string): number {
   if (Number.isInteger(id) && (id as number) >= 0 && (id as number) <= MAX_TOKEN_ID) return id as number;
   throw badTokenizer(
-    `the tokenizer gives token ${JSON.stringify(token)} the id ${String(id)}; ids are integers from 0 to ${MAX_TOKEN_ID}`,
+    `the tokenizer gives token ${JSON.stringify(token)} the id ${JSON.stringify(id)}; ids are integers from 0 to ${MAX_TOKEN_ID}`,
     { token, id },
   );
 }

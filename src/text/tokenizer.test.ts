@@ -193,6 +193,7 @@ describe('malformed tokenizers', () => {
     ['added tokens that are no list', { ...tinyTokenizerJson(), added_tokens: {} }],
     ['an added token without text', { ...tinyTokenizerJson(), added_tokens: [{ id: 1 }] }],
     ['an unknown pre-tokenizer', { ...tinyTokenizerJson(), pre_tokenizer: { type: 'Oracle' } }],
+    ['an id that turns into no text', withModel({ vocab: { a: { toString: 0 } }, merges: [] })],
   ];
 
   test.each(cases)('%s', (_, json) => {
