@@ -3,7 +3,7 @@
  * matrices are laid in panels of rows on the way, which is what the kernels read.
  */
 
-import { readTensor, type TensorEntry, type TensorFile, tensorEntry } from '../format/index.ts';
+import { readTensor, readTensorRows, type TensorEntry, type TensorFile, tensorEntry } from '../format/index.ts';
 import { dtypeName, type ElementType, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { byteLength, sameShape, type TensorType } from '../ir/shape.ts';
@@ -51,38 +51,63 @@ function findEntry(file: TensorFile, spec: TensorSpec, fileName: (name: string) 
   return entry;
 }
 
+/** Rows of a packed matrix that are read and laid in panels at a time: a core's second-level cache holds them. */
+const STRIPE_ROWS = 1024;
+
 /**
- * Lays packed matrices in panels on the device. Their plain rows are staged in one buffer of the largest
- * matrix's size, which is free again, for caches and intermediates, when all are done.
+ * Reads packed matrices stripe by stripe and lays their rows in panels on the device: while one stripe
+ * is rearranged, the next is read.
  */
 class PanelLoader {
   readonly #device: Device;
-  readonly #staging: DeviceBuffer;
+  readonly #stages: readonly DeviceBuffer[];
   readonly #programs = new Map<string, Promise<DeviceProgram>>();
 
-  constructor(device: Device, stagingBytes: number) {
+  constructor(device: Device, stageBytes: number) {
     this.#device = device;
-    this.#staging = device.allocate(stagingBytes);
+    this.#stages = [device.allocate(stageBytes), device.allocate(stageBytes)];
+  }
+
+  /** Bytes of a stage that takes every stripe of a tensor. */
+  static stageBytes({ element, shape }: TensorEntry): number {
+    return isPacked(element) ? byteLength({ dtype: element, shape: [Math.min(STRIPE_ROWS, shape[0]!), shape[1]!] }) : 0;
   }
 
   #program(type: TensorType): Promise<DeviceProgram> {
     const key = `${dtypeName(type.dtype)}[${type.shape}]`;
-    const program =
-      this.#programs.get(key) ??
-      this.#device.compile(trace((x) => nn.toPanels(x, PANEL_ROWS), [type]).graph, { name: 'panels' });
+    const known = this.#programs.get(key);
+    if (known !== undefined) return known;
+    const { graph } = trace((x) => nn.toPanels(x, PANEL_ROWS), [type]);
+    const program = this.#device.compile(graph, { name: 'panels' });
     this.#programs.set(key, program);
     return program;
   }
 
   async load(file: TensorFile, entry: TensorEntry, target: DeviceBuffer, signal?: AbortSignal): Promise<void> {
-    const program = await this.#program({ dtype: entry.element, shape: entry.shape });
-    await readTensor(file, entry, this.#device.bytes(this.#staging).subarray(0, entry.byteLength), signal);
-    await program.run([this.#staging], [target]);
+    const [rows, columns] = entry.shape as readonly [number, number];
+    const rowBytes = entry.byteLength / Math.max(1, rows);
+    const countAt = (row: number) => Math.min(STRIPE_ROWS, rows - row);
+    const read = async (row: number, stage: DeviceBuffer): Promise<void> => {
+      if (row >= rows) return;
+      const bytes = this.#device.bytes(stage).subarray(0, countAt(row) * rowBytes);
+      await readTensorRows(file, entry, row, countAt(row), bytes, signal);
+    };
+    let [stage, next] = this.#stages as [DeviceBuffer, DeviceBuffer];
+    await read(0, stage);
+    for (let row = 0; row < rows; row += STRIPE_ROWS) {
+      throwIfAborted(signal);
+      const reading = read(row + STRIPE_ROWS, next);
+      const count = countAt(row);
+      const program = await this.#program({ dtype: entry.element, shape: [count, columns] });
+      const room = byteLength({ dtype: placed(entry.element), shape: [count, columns] });
+      await Promise.all([program.run([stage], [target.slice(row * rowBytes, room)]), reading]);
+      [stage, next] = [next, stage];
+    }
   }
 
   async dispose(): Promise<void> {
     for (const program of this.#programs.values()) (await program).dispose();
-    this.#staging.dispose();
+    for (const stage of this.#stages) stage.dispose();
   }
 }
 
@@ -99,11 +124,8 @@ export async function loadWeights(
 ): Promise<ReadonlyMap<string, Tensor>> {
   const found = specs.map((spec) => ({ spec, entry: findEntry(file, spec, fileName) }));
   const totalBytes = found.reduce((sum, { entry }) => sum + entry.byteLength, 0);
-  const stagingBytes = found.reduce(
-    (most, { entry }) => (isPacked(entry.element) ? Math.max(most, entry.byteLength) : most),
-    0,
-  );
-  const panels = new PanelLoader(device, stagingBytes);
+  const stageBytes = found.reduce((most, { entry }) => Math.max(most, PanelLoader.stageBytes(entry)), 0);
+  const panels = new PanelLoader(device, stageBytes);
   const weights = new Map<string, Tensor>();
   let loadedBytes = 0;
   try {

@@ -1,2 +1,10 @@
 /** The interface that every machine implements. */
-export type { BufferSlot, CompiledPlan, DeviceBuffer, Plan, PlanStep, Target } from './target.ts';
+export {
+  type BufferSlot,
+  type CompiledPlan,
+  checkWindow,
+  type DeviceBuffer,
+  type Plan,
+  type PlanStep,
+  type Target,
+} from './target.ts';

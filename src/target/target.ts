@@ -2,13 +2,23 @@
  * The narrow interface between compiled programs and machines. The compiler lowers a graph to a
  * plan (a straight list of kernel calls over numbered buffers); a target turns it into code and runs it.
  */
+import { BitloomError } from '../ir/error.ts';
 import type { Kernel } from '../kernel/language.ts';
 import type { Machine } from '../kernel/machine.ts';
 
 /** Memory of a device. Freed by `dispose`, which may be called twice. */
 export interface DeviceBuffer {
   readonly byteLength: number;
+  /** A window of this memory, valid as long as the whole is; disposing it frees nothing. Throws INVALID_ARGUMENT. */
+  slice(byteOffset: number, byteLength: number): DeviceBuffer;
   dispose(): void;
+}
+
+/** Checks that a window lies in a buffer. Throws INVALID_ARGUMENT. */
+export function checkWindow(buffer: DeviceBuffer, byteOffset: number, byteLength: number): void {
+  if (byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= buffer.byteLength) return;
+  const message = `bytes ${byteOffset} to ${byteOffset + byteLength} are not in a buffer of ${buffer.byteLength} bytes`;
+  throw new BitloomError('INVALID_ARGUMENT', message, { byteOffset, byteLength });
 }
 
 /** Where a step's buffer lies: in an argument of the plan, or in its arena of intermediates. */

@@ -3,7 +3,7 @@ import type { Graph } from '../ir/graph.ts';
 import { interpret } from '../ir/interpreter/interpret.ts';
 import { printGraph } from '../ir/printer.ts';
 import { byteLength } from '../ir/shape.ts';
-import type { DeviceBuffer } from '../target/target.ts';
+import { checkWindow, type DeviceBuffer } from '../target/target.ts';
 import type { Device, DeviceProgram } from './device.ts';
 
 class HostBuffer implements DeviceBuffer {
@@ -11,13 +11,18 @@ class HostBuffer implements DeviceBuffer {
   readonly #release: (byteLength: number) => void;
   #isDisposed = false;
 
-  constructor(byteLength: number, release: (byteLength: number) => void) {
-    this.bytes = new Uint8Array(byteLength);
+  constructor(bytes: Uint8Array, release: (byteLength: number) => void) {
+    this.bytes = bytes;
     this.#release = release;
   }
 
   get byteLength(): number {
     return this.bytes.byteLength;
+  }
+
+  slice(byteOffset: number, byteLength: number): DeviceBuffer {
+    checkWindow(this, byteOffset, byteLength);
+    return new HostBuffer(this.bytes.subarray(byteOffset, byteOffset + byteLength), () => {});
   }
 
   dispose(): void {
@@ -35,7 +40,7 @@ export class InterpreterDevice implements Device {
 
   allocate(byteLength: number): DeviceBuffer {
     this.liveBytes += byteLength;
-    return new HostBuffer(byteLength, (bytes) => {
+    return new HostBuffer(new Uint8Array(byteLength), (bytes) => {
       this.liveBytes -= bytes;
     });
   }

@@ -2,14 +2,14 @@
 import { BitloomError } from '../../ir/error.ts';
 import { runKernel } from '../../kernel/interpret.ts';
 import { type Machine, SIMD128 } from '../../kernel/machine.ts';
-import type { CompiledPlan, DeviceBuffer, Plan, Target } from '../target.ts';
+import { type CompiledPlan, checkWindow, type DeviceBuffer, type Plan, type Target } from '../target.ts';
 
 class HostBuffer implements DeviceBuffer {
   readonly memory: Uint8Array;
   #release: (() => void) | undefined;
 
-  constructor(byteLength: number, release: () => void) {
-    this.memory = new Uint8Array(byteLength).fill(0xff); // as NaN, so that reads before writes show
+  constructor(memory: Uint8Array, release: () => void) {
+    this.memory = memory;
     this.#release = release;
   }
 
@@ -19,6 +19,11 @@ class HostBuffer implements DeviceBuffer {
 
   get isDisposed(): boolean {
     return this.#release === undefined;
+  }
+
+  slice(byteOffset: number, byteLength: number): DeviceBuffer {
+    checkWindow(this, byteOffset, byteLength);
+    return new HostBuffer(this.memory.subarray(byteOffset, byteOffset + byteLength), () => {});
   }
 
   dispose(): void {
@@ -50,7 +55,8 @@ export class InterpreterTarget implements Target {
 
   allocate(byteLength: number): DeviceBuffer {
     this.#liveBytes += byteLength;
-    return new HostBuffer(byteLength, () => {
+    const memory = new Uint8Array(byteLength).fill(0xff); // as NaN, so that reads before writes show
+    return new HostBuffer(memory, () => {
       this.#liveBytes -= byteLength;
     });
   }

@@ -1,31 +1,44 @@
 /** Memory that plans and tensors own in WebAssembly's linear memory, and a plan made ready to run. */
-import type { CompiledPlan, DeviceBuffer, Plan } from '../target.ts';
+import { type CompiledPlan, checkWindow, type DeviceBuffer, type Plan } from '../target.ts';
 import { GROUP_BYTES } from './control.ts';
 import type { LinearMemory } from './memory.ts';
 import { groupsOf, type PlanTable, scratchOf, tableOf } from './plan-module.ts';
 import type { PlanExports } from './workers.ts';
 
-/** An allocation, freed once by `dispose`. */
+/** An allocation, freed once by `dispose`, or a window of one. */
 export class WasmBuffer implements DeviceBuffer {
   readonly byteLength: number;
   readonly address: number;
-  readonly #memory: LinearMemory;
+  readonly #whole: WasmBuffer | undefined;
+  readonly #free: () => void;
   #isDisposed = false;
 
-  constructor(memory: LinearMemory, byteLength: number) {
-    this.#memory = memory;
+  private constructor(address: number, byteLength: number, free: () => void, whole?: WasmBuffer) {
+    this.address = address;
     this.byteLength = byteLength;
-    this.address = memory.allocate(byteLength);
+    this.#free = free;
+    this.#whole = whole;
+  }
+
+  /** Throws OUT_OF_MEMORY. */
+  static allocate(memory: LinearMemory, byteLength: number): WasmBuffer {
+    const address = memory.allocate(byteLength);
+    return new WasmBuffer(address, byteLength, () => memory.free(address));
   }
 
   get isDisposed(): boolean {
-    return this.#isDisposed;
+    return this.#isDisposed || (this.#whole?.isDisposed ?? false);
+  }
+
+  slice(byteOffset: number, byteLength: number): WasmBuffer {
+    checkWindow(this, byteOffset, byteLength);
+    return new WasmBuffer(this.address + byteOffset, byteLength, () => {}, this);
   }
 
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    this.#memory.free(this.address);
+    this.#free();
   }
 }
 
@@ -74,7 +87,7 @@ export class PlanMemory {
 
   #allocate(byteLength: number): number {
     try {
-      const buffer = new WasmBuffer(this.#memory, byteLength);
+      const buffer = WasmBuffer.allocate(this.#memory, byteLength);
       this.#buffers.push(buffer);
       return buffer.address;
     } catch (error) {

@@ -63,7 +63,7 @@ export class WasmTarget implements Target {
 
   allocate(byteLength: number): DeviceBuffer {
     this.#check();
-    return new WasmBuffer(this.#memory, byteLength);
+    return WasmBuffer.allocate(this.#memory, byteLength);
   }
 
   bytes(buffer: DeviceBuffer): Uint8Array {
