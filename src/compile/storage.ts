@@ -112,7 +112,10 @@ class Assigner {
       for (const read of recipe.reads) this.#lastRead.set(this.#owner(read), step);
       if (recipe.update) this.#lastRead.set(this.#owner(recipe.update.of), step);
     });
-    for (const output of this.#graph.outputs) this.#lastRead.set(this.#owner(output), Infinity);
+    for (const output of this.#graph.outputs) {
+      this.#lastRead.set(this.#owner(output), Infinity);
+      if (this.#owner(output).op.name === 'input') this.#liveUntil(output, Infinity);
+    }
     for (const { input, output } of this.#donations)
       this.#findHeirs(this.#graph.inputs[input]!, this.#graph.outputs[output]!, byRoot);
     recipes.forEach((recipe, step) => this.#place(recipe, step));
@@ -142,7 +145,13 @@ class Assigner {
     this.#places.set(root, { storage, byteOffset: 0 });
     const chosen = update && overwrites !== update.of ? update.otherwise() : recipe;
     this.calls.push(overwrites ? { recipe: chosen, overwrites } : { recipe: chosen });
-    for (const value of [...chosen.reads, root]) this.placeOf(value).storage.last = step;
+    for (const value of chosen.reads) this.#liveUntil(value, step);
+    this.#liveUntil(root, this.#lastRead.get(root) === Infinity ? Infinity : step);
+  }
+
+  #liveUntil(value: Value, step: number): void {
+    const { storage } = this.placeOf(value);
+    storage.last = Math.max(storage.last, step);
   }
 
   #mayOverwrite(recipe: KernelRecipe, operand: Value, step: number): boolean {
@@ -169,7 +178,7 @@ class Assigner {
       if (storage === target && from.byteOffset === 0) return;
       const bytes = byteLength(value.type);
       const isWhole = from.byteOffset === 0 && storage.bytes === bytes;
-      const isFree = !target || (target.last < storage.first && this.#lastRead.get(heirOf!) !== Infinity);
+      const isFree = !target || target.last < storage.first;
       if (isWhole && storage.home.kind === 'arena' && bytes > 0 && isFree) {
         storage.home = target ? target.home : { kind: 'output', index };
         return;

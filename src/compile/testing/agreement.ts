@@ -20,6 +20,8 @@ const PERTURBED_RUNS = [
   [1, 1],
   [1, -1],
   [2, 1],
+  [3, 1],
+  [4, 1],
 ] as const;
 const SAFETY_FACTOR = 16;
 

@@ -89,7 +89,7 @@ export function inexactValues(values: Iterable<Value>): Set<Value> {
   return found;
 }
 
-/** Draws 1 or -1. */
+/** Draws from -1..-0.5 and 0.5..1: sizes differ, so that errors seldom cancel by chance. */
 type Direction = () => number;
 
 function moved(value: Value, ulps: number, absolute: number, direction: Direction): Value {
@@ -123,7 +123,10 @@ function moved(value: Value, ulps: number, absolute: number, direction: Directio
  */
 export function perturbed(graph: Graph, seed: number, sign: 1 | -1): Graph {
   const numbers = numbersFrom(seed);
-  const next: Direction = () => (numbers() % 2 === 0 ? sign : -sign);
+  const next: Direction = () => {
+    const draw = numbers();
+    return (draw % 2 === 0 ? sign : -sign) * (0.5 + (draw >>> 8) / 2 ** 25);
+  };
   const inexact = new Set<Value>();
   return mapGraph(expandComposites(graph), (value) => {
     const dtype = value.type.dtype;
