@@ -51,6 +51,7 @@ const JUMPS: ReadonlySet<string> = new Set([
   'is_finite',
   'rem',
   'atan2',
+  'pow',
   'argmax',
   'argmin',
   'argsort',
@@ -130,9 +131,11 @@ export function perturbed(graph: Graph, seed: number, sign: 1 | -1): Graph {
   const inexact = new Set<Value>();
   return mapGraph(expandComposites(graph), (value) => {
     const dtype = value.type.dtype;
-    const isSum = SUMS.has(value.op.name) && isFloat(dtype);
+    const isSum = (SUMS.has(value.op.name) && isFloat(dtype)) || isShortScatter(value);
     if (!isInexactOp(value) && !(isFloat(dtype) && value.inputs.some((v) => inexact.has(v)))) return value;
-    const operands = isSum ? value.inputs.map((v) => moved(v, SUMMAND_ULPS, 0, next)) : value.inputs;
+    const operands = isSum
+      ? value.inputs.map((v) => (isFloat(v.type.dtype) ? moved(v, SUMMAND_ULPS, 0, next) : v))
+      : value.inputs;
     const again = isSum ? apply(value.op, operands, value.attrs) : value;
     const result = moved(again, RESULT_ULPS[value.op.name] ?? 1, ABSOLUTE[value.op.name] ?? 0, next);
     inexact.add(result);
