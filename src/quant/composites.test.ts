@@ -16,6 +16,7 @@ import {
   Q4_0,
   Q8_0,
   quantize,
+  toPanels,
   unpack,
 } from './index.ts';
 
@@ -36,6 +37,16 @@ describe.each(named(PACKED_FORMATS))('dequantize %s', (_, format) => {
     const columns = 2 * format.blockSize;
     const tensor = host(layout, [5, columns], ramp(5 * columns));
     expect(elementsOf(run(dequantize, tensor))).toEqual(unpack(layout, tensor.bytes, 5, columns));
+  });
+});
+
+describe.each(named(PACKED_FORMATS))('toPanels of %s', (_, format) => {
+  it.each([6, 8])('gives the panels that packing makes, %i rows', (rows) => {
+    const columns = 3 * format.blockSize;
+    const x = ramp(rows * columns);
+    const panels = run((v) => toPanels(v, 4), host(format, [rows, columns], x));
+    expect(panels.type).toEqual({ dtype: panel(format), shape: [rows, columns] });
+    expect(Buffer.compare(panels.bytes, pack(panel(format), x, columns))).toBe(0);
   });
 });
 

@@ -16,7 +16,6 @@ export {
   type WeightFormat,
   weightFormat,
 } from './formats.ts';
-export { interleave } from './interleave.ts';
 export { linear, linearOp } from './linear.ts';
 export {
   asNumberFormat,

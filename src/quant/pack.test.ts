@@ -1,12 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { byteLength } from '../ir/shape.ts';
 import {
   ACTIVATION_FORMATS,
   bitsPerElement,
   codeParts,
   errorBound,
-  interleave,
   type NumberFormat,
   PACKED_FORMATS,
   pack,
@@ -73,14 +71,6 @@ describe.each(named(PACKED_FORMATS))('%s', (_, format) => {
     );
   });
 
-  it('interleaves plain rows to the panels that packing makes', () => {
-    const columns = 3 * format.blockSize;
-    const x = ramp(6 * columns);
-    const panels = interleave(format, pack(format, x, columns), 6, columns);
-    expect(hex(panels)).toBe(hex(pack(panel(format), x, columns)));
-    expect(panels.byteLength).toBe(byteLength({ dtype: panel(format), shape: [6, columns] }));
-  });
-
   it('places every code bit once', () => {
     const taken = new Set<string>();
     for (let group = 0; group < format.blockSize / 4; group++) {
@@ -132,13 +122,6 @@ describe('edges', () => {
       const sum = new Int8Array(bytes.buffer, 0, format.blockSize).reduce((a, b) => a + b, 0);
       expect(new DataView(bytes.buffer).getInt32(format.codeSum!.byteOffset, true)).toBe(sum);
     }
-  });
-
-  it('interleaves from and to unaligned memory', () => {
-    const plain = pack(Q4_0, ramp(4 * 64), 64);
-    const shifted = new Uint8Array(plain.length + 1);
-    shifted.set(plain, 1);
-    expect(interleave(Q4_0, shifted.subarray(1), 4, 64)).toEqual(interleave(Q4_0, plain, 4, 64));
   });
 });
 

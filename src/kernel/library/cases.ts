@@ -14,7 +14,9 @@ import { dequantizeOp } from '../../quant/dequantize.ts';
 import { activationFormat, packedFormat } from '../../quant/formats.ts';
 import { linearOp } from '../../quant/linear.ts';
 import { type NumberFormat, panel } from '../../quant/number-format.ts';
+import { packedEmbeddingOp } from '../../quant/packed-embedding.ts';
 import { quantizeOp } from '../../quant/quantize.ts';
+import { toPanelsOp } from '../../quant/to-panels.ts';
 import { add, max, mul } from '../expression.ts';
 import type { Epilogue } from '../template.ts';
 
@@ -258,6 +260,20 @@ function movingCases(): KernelCase[] {
     attrs: {},
     bound: REORDERED,
   });
+  const packedEmbedding = (w: NumberFormat): KernelCase => ({
+    template: 'packed embedding',
+    op: packedEmbeddingOp,
+    inputs: [tensor(w, 7, 2 * w.blockSize), tokens(3, 0, 6, -1, 99)],
+    attrs: {},
+    bound: REORDERED,
+  });
+  const toPanels = (w: NumberFormat, rows: number): KernelCase => ({
+    template: 'to panels',
+    op: toPanelsOp,
+    inputs: [tensor(w, rows, 2 * w.blockSize)],
+    attrs: { panelRows: 4 },
+    bound: EXACT,
+  });
   return [
     gather(tensor('f32', 5, 17), tokens(4, 1, 1, -3, 9)),
     gather(tensor('f16', 5, 33), { dtype: 'u8', shape: [2, 1], values: [3, 200] }),
@@ -268,6 +284,8 @@ function movingCases(): KernelCase[] {
     embedding('bf16', 4),
     ...formats.flatMap((f) => [dequantize(f, 3, f.blockSize), dequantize(panel(f), 5, 2 * f.blockSize)]),
     dequantize(activationFormat(32), 2, 64),
+    ...formats.flatMap((f) => [packedEmbedding(f), packedEmbedding(panel(f)), toPanels(f, 8), toPanels(f, 5)]),
+    toPanels(formats[1]!, 1),
   ];
 }
 

@@ -4,12 +4,13 @@
  */
 import { DTYPE_BYTES, isInteger, isPacked } from '../../ir/dtype.ts';
 import { elementCount, type TensorType } from '../../ir/shape.ts';
-import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
-import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, packedRow, subBlockValues } from '../decode.ts';
+import { isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
+import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import { add, type BufferParam, binary, type Expr, i32, type MemoryType, min, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelTemplate } from '../template.ts';
 import { kernelName } from './naming.ts';
+import { dequantizeRow } from './packed-rows.ts';
 
 const INDEX_MEMORY: Readonly<Record<string, MemoryType>> = { i32: 'i32', u32: 'i32', i8: 'i8', u8: 'u8' };
 
@@ -109,23 +110,9 @@ export const dequantizeKernel: KernelTemplate = {
     const [x, out] = [k.buffer('x', 'read'), k.buffer('output', 'write')];
     const format = request.inputs[0]!.dtype as NumberFormat;
     const columns = request.output.shape.at(-1)!;
-    const blocks = columns / format.blockSize;
-    if (columns > 0) {
-      k.parallelLoop(elementCount(request.output.shape.slice(0, -1)), 1, (row) => {
-        const { base, lane } = packedRow(k, format, row, columns);
-        k.loop(0, blocks, 1, (block) => {
-          const at = k.let(add(base, mul(block, panelBlockBytes(format))));
-          k.loop(0, format.blockSize / SUB_BLOCK, 1, (subBlock) => {
-            const to = k.let(
-              mul(add(add(mul(row, columns), mul(block, format.blockSize)), mul(subBlock, SUB_BLOCK)), 4),
-            );
-            subBlockValues(k, format, x, at, lane, subBlock).forEach((value, group) => {
-              k.store(out, 'f32', add(to, 16 * group), value);
-            });
-          });
-        });
-      });
-    }
+    k.parallelLoop(elementCount(request.output.shape.slice(0, -1)), 1, (row) =>
+      dequantizeRow(k, format, x, row, columns, out, k.let(mul(row, columns * 4))),
+    );
     return k.finish();
   },
 };
