@@ -28,6 +28,8 @@ export interface Access {
 /** Shorter inner axes than this make vectors pointless; a view that asks for one becomes its own kernel. */
 const LEAST_INNER_EXTENT = 4;
 
+const NONE: readonly DynamicTerm[] = [];
+
 /** The axes of one loop nest, outermost first. Splitting an axis keeps every affine of the space in step. */
 export class LoopSpace {
   readonly extents: number[];
@@ -37,10 +39,13 @@ export class LoopSpace {
     this.extents = [...extents];
   }
 
-  affine(constant: number, strides: readonly number[], dynamic: readonly DynamicTerm[] = []): Affine {
-    const made = { constant, strides: [...strides], dynamic };
-    this.#affines.push(made);
-    return made;
+  affine(constant: number, strides: readonly number[], dynamic: readonly DynamicTerm[] = NONE): Affine {
+    return this.#register({ constant, strides: [...strides], dynamic });
+  }
+
+  #register(affine: Affine): Affine {
+    this.#affines.push(affine);
+    return affine;
   }
 
   constant(value: number): Affine {
@@ -63,7 +68,8 @@ export class LoopSpace {
   }
 
   scaled(a: Affine, factor: number, offset: number): Affine {
-    const dynamic = a.dynamic.map((term) => ({ ...term, stride: term.stride * factor }));
+    const dynamic =
+      a.dynamic.length === 0 ? NONE : a.dynamic.map((term) => ({ ...term, stride: term.stride * factor }));
     return this.affine(
       a.constant * factor + offset,
       a.strides.map((s) => s * factor),
@@ -75,7 +81,7 @@ export class LoopSpace {
     return this.affine(
       a.constant + b.constant,
       a.strides.map((s, i) => s + b.strides[i]!),
-      [...a.dynamic, ...b.dynamic],
+      a.dynamic.length + b.dynamic.length === 0 ? NONE : [...a.dynamic, ...b.dynamic],
     );
   }
 
@@ -89,8 +95,17 @@ export class LoopSpace {
 
   /** Row-major position in a tensor of `shape`. */
   linear(coordinates: readonly Affine[], shape: Shape): Affine {
-    const strides = rowMajorStrides(shape);
-    return coordinates.reduce((sum, c, i) => this.plus(sum, this.scaled(c, strides[i]!, 0)), this.constant(0));
+    const factors = rowMajorStrides(shape);
+    const sums = this.extents.map(() => 0);
+    const dynamic: DynamicTerm[] = [];
+    let constant = 0;
+    coordinates.forEach((c, i) => {
+      const factor = factors[i]!;
+      constant += c.constant * factor;
+      for (let axis = 0; axis < sums.length; axis++) sums[axis]! += c.strides[axis]! * factor;
+      for (const term of c.dynamic) dynamic.push({ ...term, stride: term.stride * factor });
+    });
+    return this.#register({ constant, strides: sums, dynamic });
   }
 
   /** Turns axis i into two, the inner one `inner` long. False where that would leave too short an inner axis. */
