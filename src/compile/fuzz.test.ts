@@ -7,14 +7,14 @@ import { WasmTarget } from '../target/wasm/index.ts';
 import { attempt, type Candidate } from './testing/index.ts';
 
 const candidates: fc.Arbitrary<Candidate> = fc.record({
-  program: fc.array(fc.nat(0xffff), { minLength: 40, maxLength: 140 }),
-  opCount: fc.integer({ min: 1, max: 14 }),
+  program: fc.array(fc.nat(0xffff), { minLength: 30, maxLength: 80 }),
+  opCount: fc.integer({ min: 1, max: 6 }),
   options: fc.array(fc.nat(0xffff), { maxLength: 12 }),
 });
 
 const targets: readonly { name: string; runs: number; create: () => Promise<Target> }[] = [
-  { name: 'the kernel interpreter, 2 threads', runs: 120, create: async () => new InterpreterTarget({ threads: 2 }) },
-  { name: 'wasm, 1 thread', runs: 260, create: () => WasmTarget.create({ threads: 1 }) },
+  { name: 'the kernel interpreter, 2 threads', runs: 80, create: async () => new InterpreterTarget({ threads: 2 }) },
+  { name: 'wasm, 1 thread', runs: 300, create: () => WasmTarget.create({ threads: 1 }) },
   { name: 'wasm, 2 threads', runs: 120, create: () => WasmTarget.create({ threads: 2 }) },
 ];
 
