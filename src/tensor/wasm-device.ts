@@ -1,8 +1,10 @@
 /** The WebAssembly device: graphs are compiled to one module each and run by all threads. */
-import { compileGraph, explain } from '../compile/index.ts';
+import { compileGraph, explain, type Program } from '../compile/index.ts';
+import { type Dials, readDials } from '../ir/config.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { Kernel } from '../kernel/language.ts';
 import { kernelLibrary } from '../kernel/library/index.ts';
+import { platform } from '../platform/index.ts';
 import type { DeviceBuffer } from '../target/target.ts';
 import { WasmTarget } from '../target/wasm/index.ts';
 import type { DeviceOptions } from './create-device.ts';
@@ -13,9 +15,11 @@ export class WasmDevice implements Device {
   readonly #target: WasmTarget;
   /** Kernels built so far: the programs of a model share most of theirs. */
   readonly #kernels = new Map<string, Kernel>();
+  readonly #dials: Dials;
 
-  private constructor(target: WasmTarget) {
+  private constructor(target: WasmTarget, dials: Dials) {
     this.#target = target;
+    this.#dials = dials;
   }
 
   /** Throws NO_DEVICE where the engine has no SIMD. */
@@ -23,7 +27,11 @@ export class WasmDevice implements Device {
     threads,
     onWarning = (message) => console.warn(message),
   }: DeviceOptions = {}): Promise<WasmDevice> {
-    return new WasmDevice(await WasmTarget.create({ onWarning, ...(threads === undefined ? {} : { threads }) }));
+    const dials = readDials({
+      BITLOOM_CHECK: platform.environment('BITLOOM_CHECK'),
+      BITLOOM_DEBUG: platform.environment('BITLOOM_DEBUG'),
+    });
+    return new WasmDevice(await WasmTarget.create({ onWarning, ...(threads === undefined ? {} : { threads }) }), dials);
   }
 
   get threads(): number {
@@ -57,7 +65,9 @@ export class WasmDevice implements Device {
       ...options,
       templates: kernelLibrary,
       kernels: this.#kernels,
+      check: this.#dials.check,
     });
+    this.#tell(program);
     return {
       inputs: program.inputs,
       outputs: program.outputs,
@@ -65,6 +75,14 @@ export class WasmDevice implements Device {
       explain: () => explain(program.report),
       dispose: () => program.dispose(),
     };
+  }
+
+  /** Tells of a program as much as `BITLOOM_DEBUG` asks for. */
+  #tell({ report }: Program): void {
+    const { debug } = this.#dials;
+    if (debug === 0) return;
+    const text = explain(report, { kernels: debug >= 3 });
+    console.error(debug === 1 ? text.slice(0, text.indexOf('\n## ')) : text);
   }
 
   dispose(): void {
