@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Starts the command line; everything else lives in src/cli. Where Node can keep compiled code
-// between runs (22.8 and newer), it does: a third of a short run is compiling our own modules.
+// between runs (22.8 and newer), it does: a short run is mostly start.
 import * as nodeModule from 'node:module';
 
 nodeModule.enableCompileCache?.();

@@ -1,6 +1,6 @@
 /**
  * Builds dist/ from src/: one JavaScript file and one declaration file per module, and the command line
- * once more as a bundle, since Node takes a third of a short run to find and link 250 modules. Output of
+ * once more as a bundle, since finding and linking 250 modules delays every start. Output of
  * files that are gone from src/ is removed, so that dist/ always says what the sources say.
  *
  * Usage: node scripts/build.js [--if-stale] — with it, nothing is done where dist/ is newer than every source.

@@ -137,6 +137,12 @@ describe('unary functions', () => {
     for (const y of run(math.sin, [1e6, 3e9, 1e20, -3e38])) expect(Math.abs(y)).toBeLessThanOrEqual(1);
   });
 
+  it('keeps the sign of zero in odd functions', () => {
+    for (const odd of [math.sin, math.tan, math.tanh, math.erf, math.expm1, math.log1p]) {
+      expect([...run(odd, [-0, 0])]).toEqual([-0, 0]);
+    }
+  });
+
   it('gives tangent as the quotient of sine and cosine', () => {
     const x = spread(600, 12);
     run(math.tan, x).forEach((y, i) => {

@@ -188,7 +188,10 @@ function turned(k: KernelBuilder, x: Expr, steps: number): Expr {
   return asFloat(binary('xor', asInt(value), shl(and(turn, 2), 30)));
 }
 
-export const sin = (k: KernelBuilder, x: Expr): Expr => turned(k, x, 0);
+/** `value`, but a zero x as it is: argument reduction loses the sign of -0, which odd functions keep. */
+const keepZero = (x: Expr, value: Expr): Expr => select(binary('eq', x, 0), x, value);
+
+export const sin = (k: KernelBuilder, x: Expr): Expr => keepZero(x, turned(k, x, 0));
 export const cos = (k: KernelBuilder, x: Expr): Expr => turned(k, x, 1);
 
 /** Tangent. */
@@ -196,7 +199,7 @@ export function tan(k: KernelBuilder, x: Expr): Expr {
   const { quadrant, r } = reduceQuadrant(k, x);
   const { sine, cosine } = sineAndCosine(k, r);
   const isEven = binary('eq', and(quadrant, 1), 0);
-  return select(isEven, div(sine, cosine), div(unary('neg', cosine), sine));
+  return keepZero(x, select(isEven, div(sine, cosine), div(unary('neg', cosine), sine)));
 }
 
 /** Angle of the point (x, y) in -pi..pi, with the signs of zeros as in C. */

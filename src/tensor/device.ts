@@ -2,17 +2,12 @@
  * Where tensor programs run. A device owns memory and turns graphs into programs; `wasm` compiles
  * them, `interpreter` executes their meaning in plain loops.
  */
+import type { Donation } from '../compile/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { TensorType } from '../ir/shape.ts';
 import type { DeviceBuffer } from '../target/target.ts';
 
 export type DeviceName = 'wasm' | 'interpreter';
-
-/** An output that may be written into an input's memory: the input's old value dies with the run. */
-export interface Donation {
-  readonly input: number;
-  readonly output: number;
-}
 
 /** A graph made runnable for one device. */
 export interface DeviceProgram {

@@ -1,5 +1,5 @@
 /** The WebAssembly device: graphs are compiled to one module each and run by all threads. */
-import { compileGraph, explain, type Program } from '../compile/index.ts';
+import { compileGraph, type Donation, explain, type Program } from '../compile/index.ts';
 import { type Dials, readDials } from '../ir/config.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { Kernel } from '../kernel/language.ts';
@@ -8,7 +8,7 @@ import { platform } from '../platform/index.ts';
 import type { DeviceBuffer } from '../target/target.ts';
 import { WasmTarget } from '../target/wasm/index.ts';
 import type { DeviceOptions } from './create-device.ts';
-import type { Device, DeviceProgram, Donation } from './device.ts';
+import type { Device, DeviceProgram } from './device.ts';
 
 export class WasmDevice implements Device {
   readonly name = 'wasm';
