@@ -6,7 +6,14 @@ import type { ConfigRecord } from './config-reader.ts';
 /** A tensor that a checkpoint must have. Matrices may come in any number format. */
 export interface TensorSpec {
   readonly name: string;
+  /** As the model uses it: matrices are [outFeatures, inFeatures], stacks of experts [nExperts, outFeatures, inFeatures]. */
   readonly shape: Shape;
+  /** Names that some checkpoints give it instead. */
+  readonly otherNames?: readonly string[];
+  /** Where the checkpoint has no tensor `name`: those that make it, stacked along a new axis 0. */
+  readonly stackOf?: readonly string[];
+  /** The checkpoint stores this matrix as [inFeatures, outFeatures]. */
+  readonly isTransposed?: boolean;
 }
 
 /** Keys and values of one layer, [nKvHeads, context, headDim] f32 or f16 each. */
@@ -24,6 +31,8 @@ export interface StepInput {
   /** [seqLen] i32: start + 0, 1, 2, … */
   readonly positions: Tensor;
   readonly caches: readonly LayerCache[];
+  /** Positions that the sequence may reach, where that decides something (longrope); default: the model's. */
+  readonly contextLength?: number;
 }
 
 /** An architecture with its sizes filled in. */
