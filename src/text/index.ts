@@ -15,6 +15,8 @@ export {
   tokenizerToGguf,
 } from './gguf-vocabulary.ts';
 export { tokenizerFromJson } from './json-vocabulary.ts';
+export { logProbabilities, type TokenProbability } from './log-probabilities.ts';
+export type { LogitBias } from './logit-step.ts';
 export { createSampler, type Sampler, type SamplerOptions } from './sampler.ts';
 export { type StopMatch, StopMatcher } from './stop-matcher.ts';
 export {

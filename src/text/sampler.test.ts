@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createSampler, type SamplerOptions } from './index.ts';
+import { createSampler, logProbabilities, type SamplerOptions } from './index.ts';
 import { selectTop } from './top-selection.ts';
 
 const logitsOf = (probabilities: readonly number[]): Float32Array => Float32Array.from(probabilities, Math.log);
@@ -141,6 +141,88 @@ describe('repetition penalty', () => {
   });
 });
 
+describe('frequency and presence penalties', () => {
+  const choose = (logits: number[], options: SamplerOptions, history: number[], generatedFrom?: number): number =>
+    createSampler({ temperature: 0, ...options }).sample(Float32Array.from(logits), history, generatedFrom);
+
+  test('frequency counts occurrences, presence does not', () => {
+    expect(choose([4, 3.5], { frequencyPenalty: 0.3 }, [0])).toBe(0);
+    expect(choose([4, 3.5], { frequencyPenalty: 0.3 }, [0, 0])).toBe(1);
+    expect(choose([4, 3.5], { presencePenalty: 0.3 }, [0, 0, 0, 0])).toBe(0);
+    expect(choose([4, 3.5], { presencePenalty: 0.6 }, [0])).toBe(1);
+    expect(choose([4, 3.5], { presencePenalty: 0.3, frequencyPenalty: 0.3 }, [0])).toBe(1);
+    expect(choose([4, 4.5], { presencePenalty: -1 }, [0])).toBe(0);
+  });
+
+  test('the prompt does not count', () => {
+    expect(choose([4, 3.5], { frequencyPenalty: 2, presencePenalty: 2 }, [0, 0, 1], 2)).toBe(0);
+    expect(choose([4, 3.5], { frequencyPenalty: 2 }, [1, 1, 0], 2)).toBe(1);
+  });
+});
+
+describe('logit bias', () => {
+  const logits = Float32Array.of(1, 2, 3);
+  const choose = (logitBias: SamplerOptions['logitBias'], more: SamplerOptions = {}): number =>
+    createSampler({ temperature: 0, logitBias, ...more }).sample(logits, [0, 1, 2]);
+
+  test('adds to logits, bans, and comes before the penalties', () => {
+    expect(choose({ 0: 2.5 })).toBe(0);
+    expect(choose(new Map([[2, -Infinity]]))).toBe(1);
+    expect(choose({ 2: -Infinity, 1: -1.5 })).toBe(0);
+    expect(choose({ 0: 2.5 }, { repetitionPenalty: 100 })).toBe(0);
+    expect(keptSet(logits, { logitBias: { 1: -Infinity } })).toEqual([0, 2]);
+  });
+
+  test.each([
+    [{ '-1': 1 }, 'token -1'],
+    [{ x: 1 }, 'token NaN'],
+    [{ 1: Number.NaN }, 'NaN'],
+    [{ 1: Infinity }, 'Infinity'],
+    [new Map([[0.5, 1]]), 'token 0.5'],
+    [{ 1: '2' as unknown as number }, 'token 1'],
+  ])('%j is refused', (logitBias, named) => {
+    const expected = { code: 'INVALID_ARGUMENT', message: expect.stringContaining(named) };
+    expect(() => createSampler({ logitBias })).toThrow(expect.objectContaining(expected));
+  });
+
+  test('ids beyond the vocabulary are refused, as soon as its size is known', () => {
+    const expected = { code: 'INVALID_ARGUMENT', details: { id: 3, vocabSize: 3 } };
+    expect(() => createSampler({ logitBias: { 3: 1 } }, 3)).toThrow(expect.objectContaining(expected));
+    expect(() => choose({ 3: 1 })).toThrow(expect.objectContaining(expected));
+  });
+
+  test('a bias that leaves nothing is the caller’s mistake', () => {
+    const all = { 0: -Infinity, 1: -Infinity, 2: -Infinity };
+    expect(() => choose(all)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+  });
+});
+
+describe('log-probabilities', () => {
+  test('are the logarithms of the softmax, likeliest first', () => {
+    const { logprob, top } = logProbabilities(logitsOf([0.1, 0.5, 0.15, 0.25]), 2, 3);
+    expect(logprob).toBeCloseTo(Math.log(0.15), 6);
+    expect(top.map(({ tokenId }) => tokenId)).toEqual([1, 3, 2]);
+    expect(top[0]!.logprob).toBeCloseTo(Math.log(0.5), 6);
+    expect(logProbabilities(Float32Array.of(0, 0), 1, 9).top).toHaveLength(2);
+  });
+
+  test('hold for logits whose exponentials would not', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: 1, maxLength: 12 }), (values) => {
+        const { top } = logProbabilities(
+          Float32Array.from(values, (x) => x * 3),
+          0,
+          values.length,
+        );
+        const sum = top.reduce((total, { logprob }) => total + Math.exp(logprob), 0);
+        expect(sum).toBeCloseTo(1, 9);
+        expect(top.every(({ logprob }) => logprob <= 0)).toBe(true);
+      }),
+    );
+    expect(logProbabilities(Float32Array.of(0, -Infinity), 1, 1).logprob).toBe(-Infinity);
+  });
+});
+
 describe('the seed', () => {
   const stream = (seed?: number): number[] => {
     const sampler = createSampler({ seed });
@@ -207,6 +289,10 @@ describe('bad input', () => {
     [{ minP: 2 }],
     [{ minP: Number.NaN }],
     [{ repetitionPenalty: 0 }],
+    [{ frequencyPenalty: 2.1 }],
+    [{ presencePenalty: -3 }],
+    [{ presencePenalty: Number.NaN }],
+    [{ temperature: '1' as unknown as number }],
     [{ seed: -1 }],
     [{ seed: 2 ** 53 }],
     [{ seed: 0.5 }],

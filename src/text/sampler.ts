@@ -1,24 +1,31 @@
 /**
- * Chooses the next token from logits. Steps in the order of llama.cpp's default chain, which differs from Hugging Face's in
- * that temperature comes last and so does not widen what top-p and min-p keep:
- * repetition penalty, top-k, top-p, min-p, temperature, draw.
+ * Chooses the next token from logits, by a list of steps in the order of llama.cpp's default chain: logit bias,
+ * repetition, frequency and presence penalties, top-k, top-p, min-p, temperature, draw. It differs from Hugging Face's
+ * order in that temperature comes last and so does not widen what top-p and min-p keep.
  */
 import { BitloomError } from '../ir/error.ts';
-import { selectTop } from './top-selection.ts';
+import { type Candidates, type CutStep, minPStep, topKStep, topPStep } from './candidates.ts';
+import { biasStep, type LogitBias, type LogitStep, occurrenceStep, repetitionStep } from './logit-step.ts';
 import { Xoshiro128 } from './xoshiro.ts';
 
-/** How to choose. The defaults draw from the model's own distribution. */
+/** How to choose. The defaults draw from the model's own distribution. All of it can be cloned to a worker. */
 export interface SamplerOptions {
-  /** Divides the logits before drawing; 0 takes the most likely token (greedy). Default: 1. */
-  readonly temperature?: number | undefined;
+  /** Added to the logits of token ids before all else; -Infinity bans a token. A Map or a record. */
+  readonly logitBias?: LogitBias | undefined;
+  /** Weakens tokens of prompt and reply: positive logits are divided by it, others multiplied (Keskar et al. 2019). Default: 1. */
+  readonly repetitionPenalty?: number | undefined;
+  /** Subtracted from a token's logit for each time it was generated, from -2 to 2, as in OpenAI's API. Default: 0. */
+  readonly frequencyPenalty?: number | undefined;
+  /** Subtracted from the logit of each token that was generated, from -2 to 2, as in OpenAI's API. Default: 0. */
+  readonly presencePenalty?: number | undefined;
   /** Keeps the k most likely tokens; 0 keeps all. Default: 0. */
   readonly topK?: number | undefined;
   /** Keeps the fewest most likely tokens whose probabilities sum to this (Holtzman et al. 2019). Default: 1, all. */
   readonly topP?: number | undefined;
   /** Keeps tokens at least this share as likely as the most likely one (Nguyen et al. 2024). Default: 0, all. */
   readonly minP?: number | undefined;
-  /** Weakens tokens of the history: positive logits are divided by it, others multiplied (Keskar et al. 2019). Default: 1. */
-  readonly repetitionPenalty?: number | undefined;
+  /** Divides the logits before drawing; 0 takes the most likely token (greedy). Default: 1. */
+  readonly temperature?: number | undefined;
   /** Integer from 0 to 2^53 - 1; the same seed, options and logits give the same tokens. Default: a random one. */
   readonly seed?: number | undefined;
 }
@@ -28,122 +35,108 @@ export interface Sampler {
   /** The seed in use, also where it was chosen at random. */
   readonly seed: number;
   /**
-   * Returns the chosen token id. `logits` `[vocabSize]` f32, left unchanged; `history`: ids for the repetition penalty.
-   * Throws: BAD_WEIGHTS if a logit is NaN or +Infinity, or none is finite.
+   * Returns the chosen token id. `logits` `[vocabSize]` f32, left unchanged; `history`: ids for the penalties, of which
+   * those from index `generatedFrom` on were generated.
+   * Throws: BAD_WEIGHTS if a logit is NaN or +Infinity, or none is finite; INVALID_ARGUMENT if the bias bans all tokens.
    */
-  sample(logits: Float32Array, history?: ArrayLike<number>): number;
+  sample(logits: Float32Array, history?: ArrayLike<number>, generatedFrom?: number): number;
 }
 
-/** Where the selection for top-p alone starts; it grows eightfold until the sum is reached. */
-const FIRST_NUCLEUS = 64;
+/** Numeric options: default, what is allowed, and that in words. */
+const NUMBERS = {
+  repetitionPenalty: [1, (x: number) => x > 0 && x < Infinity, 'a number above 0'],
+  frequencyPenalty: [0, (x: number) => x >= -2 && x <= 2, 'a number from -2 to 2'],
+  presencePenalty: [0, (x: number) => x >= -2 && x <= 2, 'a number from -2 to 2'],
+  topK: [0, (x: number) => Number.isSafeInteger(x) && x >= 0, 'an integer from 0'],
+  topP: [1, (x: number) => x >= 0 && x <= 1, 'a number from 0 to 1'],
+  minP: [0, (x: number) => x >= 0 && x <= 1, 'a number from 0 to 1'],
+  temperature: [1, (x: number) => x >= 0 && x < Infinity, 'a number from 0'],
+  seed: [undefined, (x: number) => Number.isSafeInteger(x) && x >= 0, 'an integer from 0 to 2^53 - 1'],
+} as const;
 
-/** Makes a sampler. Throws: INVALID_ARGUMENT for options outside their ranges. */
-export function createSampler(options: SamplerOptions = {}): Sampler {
-  return new TruncatingSampler(options);
+type NumberName = keyof typeof NUMBERS;
+
+function readNumber(options: SamplerOptions, name: NumberName): number {
+  const [usual, isValid, range] = NUMBERS[name];
+  const value = options[name] ?? usual ?? randomSeed();
+  if (typeof value === 'number' && isValid(value)) return value;
+  throw new BitloomError('INVALID_ARGUMENT', `${name} is ${value}; it must be ${range}`, { name, value });
 }
 
-class TruncatingSampler implements Sampler {
+const isStep = <T>(step: T | null): step is T => step !== null;
+
+/**
+ * Makes a sampler. `vocabSize`: number of logits there will be, where it is known.
+ * Throws: INVALID_ARGUMENT for options outside their ranges.
+ */
+export function createSampler(options: SamplerOptions = {}, vocabSize?: number): Sampler {
+  return new StepSampler(options, vocabSize);
+}
+
+class StepSampler implements Sampler {
   readonly seed: number;
   readonly #temperature: number;
-  readonly #topK: number;
-  readonly #topP: number;
-  readonly #minP: number;
-  readonly #penalty: number;
+  readonly #logitSteps: readonly LogitStep[];
+  readonly #cutSteps: readonly CutStep[];
   readonly #random: Xoshiro128;
   // Scratch of one vocabulary's size, kept from token to token.
-  #penalised = new Float32Array(0);
-  #kept = new Int32Array(0);
+  #changed = new Float32Array(0);
   #weights = new Float64Array(0);
+  readonly #candidates: Candidates = {
+    scores: this.#changed,
+    peak: 0,
+    ids: new Int32Array(0),
+    count: 0,
+    isWhole: true,
+  };
 
-  constructor(options: SamplerOptions) {
-    const { temperature = 1, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1, seed = randomSeed() } = options;
-    requireOption('temperature', temperature, temperature >= 0 && temperature < Infinity, 'a number from 0');
-    requireOption('topK', topK, Number.isSafeInteger(topK) && topK >= 0, 'an integer from 0');
-    requireOption('topP', topP, topP >= 0 && topP <= 1, 'a number from 0 to 1');
-    requireOption('minP', minP, minP >= 0 && minP <= 1, 'a number from 0 to 1');
-    const isPenalty = repetitionPenalty > 0 && repetitionPenalty < Infinity;
-    requireOption('repetitionPenalty', repetitionPenalty, isPenalty, 'a number above 0');
-    requireOption('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'an integer from 0 to 2^53 - 1');
-    this.seed = seed;
-    this.#temperature = temperature;
-    this.#topK = topK;
-    this.#topP = topP;
-    this.#minP = minP;
-    this.#penalty = repetitionPenalty;
-    this.#random = new Xoshiro128(seed);
+  constructor(options: SamplerOptions, vocabSize: number | undefined) {
+    const number = (name: NumberName): number => readNumber(options, name);
+    this.#logitSteps = [
+      biasStep(options.logitBias, vocabSize),
+      repetitionStep(number('repetitionPenalty')),
+      occurrenceStep(number('frequencyPenalty'), number('presencePenalty')),
+    ].filter(isStep);
+    this.#cutSteps = [topKStep(number('topK')), topPStep(number('topP')), minPStep(number('minP'))].filter(isStep);
+    this.#temperature = number('temperature');
+    this.seed = number('seed');
+    this.#random = new Xoshiro128(this.seed);
   }
 
-  sample(logits: Float32Array, history: ArrayLike<number> = []): number {
-    const scores = this.#penalty === 1 ? logits : this.#penalise(logits, history);
-    const best = indexOfMax(scores);
-    if (this.#temperature === 0 || this.#topK === 1) return best;
+  sample(logits: Float32Array, history: ArrayLike<number> = [], generatedFrom = 0): number {
+    const scores = this.#change(logits, history, generatedFrom);
+    const best = indexOfMax(scores, logits);
+    if (this.#temperature === 0) return best;
     this.#reserve(scores.length);
-    const peak = scores[best]!;
-    return this.#draw(scores, peak, this.#truncate(scores, peak));
+    const candidates = this.#candidates;
+    candidates.scores = scores;
+    candidates.peak = scores[best]!;
+    candidates.count = scores.length;
+    candidates.isWhole = true;
+    for (const cut of this.#cutSteps) cut(candidates);
+    return this.#draw(candidates);
   }
 
   #reserve(size: number): void {
-    if (this.#kept.length >= size) return;
-    this.#kept = new Int32Array(size);
+    if (this.#weights.length >= size) return;
+    this.#candidates.ids = new Int32Array(size);
     this.#weights = new Float64Array(size);
   }
 
-  /** Copies the logits with the penalty on every token of the history, once however often it occurs. */
-  #penalise(logits: Float32Array, history: ArrayLike<number>): Float32Array {
-    if (this.#penalised.length !== logits.length) this.#penalised = new Float32Array(logits.length);
-    const scores = this.#penalised;
-    scores.set(logits);
-    for (let i = 0; i < history.length; i++) {
-      const logit = logits[history[i]!];
-      // From the untouched logit each time, so that repeats change nothing.
-      if (logit !== undefined) scores[history[i]!] = logit > 0 ? logit / this.#penalty : logit * this.#penalty;
-    }
-    return scores;
+  /** The logits as the logit steps leave them: a copy where there are any. */
+  #change(logits: Float32Array, ids: ArrayLike<number>, generatedFrom: number): Float32Array {
+    if (this.#logitSteps.length === 0) return logits;
+    if (this.#changed.length !== logits.length) this.#changed = new Float32Array(logits.length);
+    this.#changed.set(logits);
+    for (const step of this.#logitSteps) step(this.#changed, { ids, generatedFrom });
+    return this.#changed;
   }
 
-  /** Fills `#kept` with the candidates and returns how many there are. */
-  #truncate(scores: Float32Array, peak: number): number {
-    const floor = this.#minP === 0 ? -Infinity : peak + Math.log(this.#minP);
-    const limit = this.#topK === 0 ? scores.length : Math.min(this.#topK, scores.length);
-    if (limit === scores.length && this.#topP === 1) return this.#keepAbove(scores, floor);
-    let count = this.#keepNucleus(scores, peak, limit);
-    while (count > 1 && scores[this.#kept[count - 1]!]! < floor) count--;
-    return count;
-  }
-
-  #keepAbove(scores: Float32Array, floor: number): number {
-    let count = 0;
-    for (let i = 0; i < scores.length; i++) if (scores[i]! >= floor) this.#kept[count++] = i;
-    return count;
-  }
-
-  /** Keeps the `limit` best, largest first, and of these the fewest that reach top-p of their sum. */
-  #keepNucleus(scores: Float32Array, peak: number, limit: number): number {
-    const kept = this.#kept;
-    const isWhole = limit === scores.length;
-    let size = isWhole ? Math.min(FIRST_NUCLEUS, limit) : limit;
-    selectTop(scores, size, kept);
-    if (this.#topP === 1) return size;
-    let total = 0;
-    if (isWhole) for (let i = 0; i < limit; i++) total += Math.exp(scores[i]! - peak);
-    else for (let i = 0; i < size; i++) total += Math.exp(scores[kept[i]!]! - peak);
-    const target = this.#topP * total;
-    for (;;) {
-      for (let i = 0, sum = 0; i < size; i++) {
-        sum += Math.exp(scores[kept[i]!]! - peak);
-        if (sum >= target) return i + 1;
-      }
-      if (size === limit) return size;
-      size = Math.min(size * 8, limit);
-      selectTop(scores, size, kept);
-    }
-  }
-
-  #draw(scores: Float32Array, peak: number, count: number): number {
+  #draw({ scores, peak, ids, count, isWhole }: Candidates): number {
     const weights = this.#weights;
     let total = 0;
     for (let i = 0; i < count; i++) {
-      const weight = Math.exp((scores[this.#kept[i]!]! - peak) / this.#temperature);
+      const weight = Math.exp((scores[isWhole ? i : ids[i]!]! - peak) / this.#temperature);
       weights[i] = weight;
       total += weight;
     }
@@ -155,7 +148,7 @@ class TruncatingSampler implements Sampler {
       left -= weights[i]!;
       if (left < 0) break;
     }
-    return this.#kept[chosen]!;
+    return isWhole ? chosen : ids[chosen]!;
   }
 }
 
@@ -163,13 +156,8 @@ function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }
 
-function requireOption(name: string, value: number, isValid: boolean, range: string): void {
-  if (isValid) return;
-  throw new BitloomError('INVALID_ARGUMENT', `${name} is ${value}; it must be ${range}`, { name, value });
-}
-
-/** Index of the largest logit, the first of equals. */
-function indexOfMax(scores: Float32Array): number {
+/** Index of the largest score, the first of equals. `logits`: the model's own, to tell whose fault it is where none is. */
+function indexOfMax(scores: Float32Array, logits: Float32Array): number {
   let best = -1;
   let peak = -Infinity;
   for (let i = 0; i < scores.length; i++) {
@@ -179,6 +167,8 @@ function indexOfMax(scores: Float32Array): number {
       best = i;
     } else if (Number.isNaN(score)) throw badLogits(`logit ${i} is NaN`, { index: i });
   }
+  if (best < 0 && logits.some((logit) => logit > -Infinity))
+    throw new BitloomError('INVALID_ARGUMENT', 'logitBias bans every token that the model can give; leave one');
   if (best < 0) throw badLogits('no logit is above -Infinity', { vocabSize: scores.length });
   if (peak === Infinity) throw badLogits(`logit ${best} is +Infinity`, { index: best });
   return best;
