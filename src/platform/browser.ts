@@ -5,7 +5,7 @@ import { wasmHost } from './wasm-host-browser.ts';
 import { addressExists, openAddress, readAddressText } from './web-file.ts';
 
 export type { MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
-export type { HostThread, WasmHost } from './wasm-host.ts';
+export type { HostThread, ThreadPort, ThreadProgram, WasmHost } from './wasm-host.ts';
 export { openBlob } from './web-file.ts';
 
 /** Kept apart from its use: bundlers take the literal pattern for a file that they have to copy. */

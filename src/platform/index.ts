@@ -1,3 +1,11 @@
 /** Public names of the platform: the interface, and the implementation that the package condition picks. */
-export type { HostThread, MemoryInfo, Platform, RandomAccessFile, WasmHost } from '#platform';
+export type {
+  HostThread,
+  MemoryInfo,
+  Platform,
+  RandomAccessFile,
+  ThreadPort,
+  ThreadProgram,
+  WasmHost,
+} from '#platform';
 export { openBlob, platform } from '#platform';

@@ -12,7 +12,7 @@ import { wasmHost } from './wasm-host-node.ts';
 import { addressExists, isWebAddress, openAddress, readAddressText } from './web-file.ts';
 
 export type { MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
-export type { HostThread, WasmHost } from './wasm-host.ts';
+export type { HostThread, ThreadPort, ThreadProgram, WasmHost } from './wasm-host.ts';
 export { openBlob } from './web-file.ts';
 
 /** Bytes of one asynchronous read: large enough to run at full speed, small enough to stop between two. */

@@ -1,7 +1,7 @@
 /** WebAssembly in Node: V8 flags around compilation, threads of worker_threads. */
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import type { HostThread, WasmHost } from './wasm-host.ts';
+import type { HostThread, ThreadProgram, WasmHost } from './wasm-host.ts';
 
 /**
  * V8 normally compiles each function badly at its first call, and well in the background once it
@@ -16,9 +16,9 @@ const USUAL = ['--liftoff', '--wasm-lazy-compilation', '--wasm-inlining'];
 class NodeThread implements HostThread {
   readonly #worker: Worker;
 
-  constructor(source: string, name: string) {
-    const prelude = "const port = require('node:worker_threads').parentPort;\n";
-    this.#worker = new Worker(prelude + source, { eval: true, name, execArgv: [] });
+  constructor(program: ThreadProgram, name: string) {
+    const source = `(${program})(require('node:worker_threads').parentPort)`;
+    this.#worker = new Worker(source, { eval: true, name, execArgv: [] });
     this.#worker.unref();
     // Failures reject `receive`; without a listener they would end the process.
     this.#worker.on('error', () => {});
@@ -51,7 +51,7 @@ class NodeThread implements HostThread {
 
 export const wasmHost: WasmHost = {
   mayBlock: () => true,
-  whyNoThreads: () => undefined,
+  whyNoThreads: async () => undefined,
   enableRelaxedSimd() {
     setFlagsFromString('--experimental-wasm-relaxed-simd');
   },
@@ -63,5 +63,5 @@ export const wasmHost: WasmHost = {
       for (const flag of USUAL) setFlagsFromString(flag);
     }
   },
-  startThread: (source, name) => new NodeThread(source, name),
+  startThread: (program, name) => new NodeThread(program, name),
 };

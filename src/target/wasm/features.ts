@@ -62,7 +62,7 @@ export async function detectFeatures(host: WasmHost): Promise<WasmFeatures> {
   if (!WebAssembly.validate(simdModule())) {
     throw new BitloomError('NO_DEVICE', 'this WebAssembly engine has no SIMD; use a newer one or device interpreter');
   }
-  const whyNoThreads = host.whyNoThreads();
+  const whyNoThreads = await host.whyNoThreads();
   const dotBytes = dotModule();
   if (!WebAssembly.validate(dotBytes)) host.enableRelaxedSimd();
   const plain = { relaxedSimd: false, dotU8: false, fusedMadd: false, whyNoThreads };

@@ -6,7 +6,7 @@ import { BitloomError } from '../../ir/error.ts';
 import type { HostThread, WasmHost } from '../../platform/index.ts';
 import { CONTROL } from './control.ts';
 import type { WasmBuffer, WasmPlan } from './wasm-plan.ts';
-import { WORKER_PROGRAM, type WorkerMessage, type WorkerReply } from './worker-program.ts';
+import { threadProgram, type WorkerMessage, type WorkerReply } from './worker-program.ts';
 
 /** What a plan's module exports to the calling thread. */
 export interface PlanExports {
@@ -45,10 +45,10 @@ export class Workers {
   #startAll(): Promise<unknown>[] {
     const ready: Promise<unknown>[] = [];
     for (let thread = this.#callerWorks ? 1 : 0; thread < this.threads; thread++) {
-      const worker = this.#host.startThread(WORKER_PROGRAM, `bitloom ${thread}`);
+      const worker = this.#host.startThread(threadProgram, `bitloom thread ${thread}`);
       ready.push(worker.receive());
       this.#workers.push(worker);
-      this.#post(worker, { kind: 'start', memory: this.#memory, thread, threads: this.threads });
+      this.#post(worker, { kind: 'start', memory: this.#memory, thread, threads: this.threads, at: CONTROL });
     }
     return ready;
   }
