@@ -20,6 +20,8 @@ def norm_cases(cases):
         cases.add("rms_norm", [x, weight], Tensor(dtype, x.values / np.sqrt(mean_square + 1e-5) * weight.values), eps=1e-5)
         normal = torched(lambda x, w, b: F.layer_norm(x, shape[-1:], w, b, 1e-5), x, weight, bias)
         cases.add("layer_norm", [x, weight, bias], Tensor(dtype, normal), eps=1e-5)
+        shifted = x.values / np.sqrt(mean_square + 1e-5) * (weight.values + 1)
+        cases.add("rms_norm", [x, weight], Tensor(dtype, shifted), eps=1e-5, weightOffset=1)
     zero = Tensor("f32", [[0, 0]])
     cases.add("rms_norm", [zero, Tensor("f16", [1, 2])], zero, eps=1e-6)
 

@@ -20,7 +20,7 @@ import {
   tanh,
 } from './build.ts';
 import type { DType } from './dtype.ts';
-import { apply, type Op, type Value } from './graph.ts';
+import { type Attributes, apply, type Op, type Value } from './graph.ts';
 import {
   axisAttr,
   booleanAttr,
@@ -65,17 +65,38 @@ const normRow = (arity: number, meaning: string): OpRow => ({
   },
 });
 
+const rmsNormRow = normRow(
+  2,
+  'x [..., dim] / sqrt(mean(x^2) + eps) * (weight [dim] + weightOffset, which is 0 if absent)',
+);
+
+/** What a `rms_norm` adds to its weights. */
+export const weightOffset = (attrs: Attributes): number =>
+  attrs.weightOffset === undefined ? 0 : numberAttr(attrs, 'weightOffset');
+
 export const rmsNormOp: Op = defineOp(
   'rms_norm',
-  normRow(2, 'x [..., dim] / sqrt(mean(x^2) + eps) * weight [dim]'),
+  {
+    ...rmsNormRow,
+    infer(inputs, attrs, name) {
+      weightOffset(attrs);
+      return rmsNormRow.infer(inputs, attrs, name);
+    },
+  },
   ([x, weight], attrs) => {
     const wide = cast(x!, 'f32');
     const scale = rsqrt(add(lastMean(mul(wide, wide)), like(wide, numberAttr(attrs, 'eps'))));
-    return resultLike(mul(mul(wide, scale), onLastAxis(weight!, wide)), x!);
+    const gain = onLastAxis(weight!, wide);
+    const offset = weightOffset(attrs);
+    return resultLike(mul(mul(wide, scale), offset === 0 ? gain : add(gain, like(wide, offset))), x!);
   },
 );
-/** x [..., dim] over its root mean square, times weight [dim]. Source: Zhang & Sennrich 2019. */
-export const rmsNorm = (x: Value, weight: Value, eps: number): Value => apply(rmsNormOp, [x, weight], { eps });
+/**
+ * x [..., dim] over its root mean square, times weight [dim] + offset: 0, or 1 where weights are stored as the
+ * distance from 1 (Gemma). Source: Zhang & Sennrich 2019.
+ */
+export const rmsNorm = (x: Value, weight: Value, eps: number, offset = 0): Value =>
+  apply(rmsNormOp, [x, weight], offset === 0 ? { eps } : { eps, weightOffset: offset });
 
 export const layerNormOp: Op = defineOp(
   'layer_norm',

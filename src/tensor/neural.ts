@@ -37,9 +37,9 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
   return new Tensor(build.sub(shifted, spread(build.log(build.reduceSum(build.exp(shifted), [along])))));
 }
 
-/** x [..., dim] over its root mean square, times weight [dim]. */
-export const rmsNorm = (x: Tensor, weight: Tensor, eps = 1e-5): Tensor =>
-  new Tensor(layers.rmsNorm(x.value, weight.value, eps));
+/** x [..., dim] over its root mean square, times weight [dim] + weightOffset. */
+export const rmsNorm = (x: Tensor, weight: Tensor, eps = 1e-5, weightOffset = 0): Tensor =>
+  new Tensor(layers.rmsNorm(x.value, weight.value, eps, weightOffset));
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor =>
   new Tensor(layers.layerNorm(x.value, weight.value, bias.value, eps));
 

@@ -219,6 +219,7 @@ function rowCases(): KernelCase[] {
     ...[1, 3, 16, 17, 67].map((dim) => norm(rmsNormOp, [tensor('f32', 3, dim), tensor('f32', dim)])),
     norm(rmsNormOp, [tensor('f32', 2, 2, 20), tensor('f16', 20)], gainResidualRelu([2, 2], 20)),
     norm(rmsNormOp, [tensor('f16', 2, 9), tensor('bf16', 9)]),
+    { ...norm(rmsNormOp, [tensor('f32', 3, 18), tensor('bf16', 18)]), attrs: { eps: 1e-5, weightOffset: 1 } },
     ...[1, 5, 33].map((dim) => norm(layerNormOp, [tensor('f32', 3, dim), tensor('f32', dim), tensor('f32', dim)])),
     softmax(3, 1),
     softmax(2, 3),

@@ -2,6 +2,7 @@
  * `rms_norm` and `layer_norm` over the last axis: one pass for the moments, one to scale; rows are split among threads.
  * layer_norm takes the variance of centred values in a pass of its own, as its op does, so that large means cost nothing.
  */
+import { weightOffset } from '../../ir/layer-composites.ts';
 import { elementCount } from '../../ir/shape.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import {
@@ -97,9 +98,11 @@ export const rmsNorm: KernelTemplate = {
       });
       const mean = fma(squares, f32(1 / columns), request.attrs.eps as number);
       const scale = k.let(div(f32(1), unary('sqrt', mean)));
-      k.vectorLoop(0, columns, (column, lanes) =>
-        store(column, mul(mul(x(column, lanes), splat(scale, lanes)), weight!(column, lanes))),
-      );
+      const offset = weightOffset(request.attrs);
+      k.vectorLoop(0, columns, (column, lanes) => {
+        const gain = weight!(column, lanes);
+        store(column, mul(mul(x(column, lanes), splat(scale, lanes)), offset === 0 ? gain : add(gain, offset)));
+      });
     }),
 };
 
