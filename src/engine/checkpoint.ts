@@ -1,16 +1,15 @@
-/**
- * What a model is made of on disk, whichever way it is laid out: a Hugging Face folder, a
- * safetensors file in one, or a GGUF file.
- */
-import { platform } from '#platform';
+/** What a model is made of, whichever way its files are laid out: safetensors with JSON beside them, or GGUF. */
 import {
+  type FileSet,
   type GenerationDefaults,
   generationDefaults,
   ggufTensorName,
   llamaConfigOfGguf,
+  type OpenFile,
   openGguf,
   openSafetensors,
-  parseJson,
+  readJson,
+  readText,
   type TensorFile,
 } from '../format/index.ts';
 import { BitloomError } from '../ir/error.ts';
@@ -24,10 +23,11 @@ import {
   tokenizerFromGguf,
   tokenizerFromJson,
 } from '../text/index.ts';
+import { type ModelSource, openSource, type SourceOptions } from './source.ts';
 
 export interface Checkpoint {
-  /** Path of the weights file. */
-  readonly path: string;
+  /** Path, address or name of the weights file. */
+  readonly name: string;
   readonly format: 'safetensors' | 'gguf';
   /** A `config.json` record; from metadata where the file has no config.json. */
   readonly config: ConfigRecord;
@@ -45,47 +45,36 @@ export interface Checkpoint {
 const templateOf = (source: string | null, tokenizer: Tokenizer): RenderChat | null =>
   source === null ? null : chatTemplate(source, { bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken });
 
-async function readJson(folder: string, name: string): Promise<ConfigRecord> {
-  const path = platform.joinPath(folder, name);
-  return parseJson({ name: path }, new TextEncoder().encode(await platform.readText(path)), name);
-}
-
-async function openFolder(folder: string, weightsPath: string, signal?: AbortSignal): Promise<Checkpoint> {
-  const has = (name: string): Promise<boolean> => platform.exists(platform.joinPath(folder, name));
-  const optional = async (name: string) => ((await has(name)) ? readJson(folder, name) : {});
-  const config = await readJson(folder, 'config.json');
-  const [tokenizerConfig, generationConfig] = [
-    await optional('tokenizer_config.json'),
-    await optional('generation_config.json'),
-  ];
-  const tokenizer = tokenizerFromJson(await readJson(folder, 'tokenizer.json'), tokenizerConfig, {
+async function safetensorsCheckpoint(files: FileSet, file: OpenFile, signal?: AbortSignal): Promise<Checkpoint> {
+  const optional = async (name: string) => ((await files.has(name, signal)) ? readJson(files, name, signal) : {});
+  const config = await readJson(files, 'config.json', signal);
+  const tokenizerConfig = await optional('tokenizer_config.json');
+  const generationConfig = await optional('generation_config.json');
+  const tokenizer = tokenizerFromJson(await readJson(files, 'tokenizer.json', signal), tokenizerConfig, {
     ...config,
     ...generationConfig,
   });
-  const templatePath = platform.joinPath(folder, 'chat_template.jinja');
-  const source = (await has('chat_template.jinja'))
-    ? await platform.readText(templatePath)
+  const template = (await files.has('chat_template.jinja', signal))
+    ? await readText(files, 'chat_template.jinja', signal)
     : chatTemplateOfConfig(tokenizerConfig);
-  const file = await platform.openFile(weightsPath, signal);
   return {
-    path: weightsPath,
+    name: file.name,
     format: 'safetensors',
     config,
     weights: await openSafetensors(file, signal),
     fileName: (name) => name,
     generationDefaults: generationDefaults(generationConfig),
     tokenizer,
-    chatTemplate: templateOf(source, tokenizer),
+    chatTemplate: templateOf(template, tokenizer),
     close: () => file.close(),
   };
 }
 
-async function openGgufFile(path: string, signal?: AbortSignal): Promise<Checkpoint> {
-  const file = await platform.openFile(path, signal);
+async function ggufCheckpoint(file: OpenFile, signal?: AbortSignal): Promise<Checkpoint> {
   const weights = await openGguf(file, signal);
   const tokenizer = tokenizerFromGguf(weights.metadata);
   return {
-    path,
+    name: file.name,
     format: 'gguf',
     config: await llamaConfigOfGguf(weights),
     weights,
@@ -97,36 +86,40 @@ async function openGgufFile(path: string, signal?: AbortSignal): Promise<Checkpo
   };
 }
 
+/** The weights file of a set that names none: the usual one, or the only one. Throws MISSING_FILE. */
+async function chooseWeights(files: FileSet, signal?: AbortSignal): Promise<string> {
+  const usual = 'model.safetensors';
+  const names = (await files.list(signal)) ?? ((await files.has(usual, signal)) ? [usual] : []);
+  const weights = names.filter((name) => name.endsWith('.safetensors') || name.endsWith('.gguf'));
+  const chosen = weights.includes(usual) ? usual : weights.length === 1 ? weights[0] : undefined;
+  if (chosen !== undefined) return chosen;
+  const found =
+    weights.length > 1 ? `several weights files: ${weights.join(', ')}` : 'no .safetensors or .gguf file in it';
+  throw new BitloomError(
+    'MISSING_FILE',
+    `${files.name}: ${found}; name a model folder, a .safetensors or a .gguf file`,
+    {
+      source: files.name,
+      weights,
+    },
+  );
+}
+
 /**
- * Opens a folder with config.json, tokenizer.json and one .safetensors or .gguf file, or such a file itself.
+ * Opens a model folder (config.json, tokenizer.json and .safetensors, or a .gguf file) or such a weights file.
  * Throws MISSING_FILE, BAD_FILE, BAD_TOKENIZER, BAD_TEMPLATE, UNSUPPORTED_ARCHITECTURE.
  */
-export async function openCheckpoint(source: string, signal?: AbortSignal): Promise<Checkpoint> {
-  if (source.endsWith('.gguf')) return openGgufFile(source, signal);
-  if (source.endsWith('.safetensors')) return openFolder(parentFolder(source), source, signal);
-  const names = (await platform.listFolder(source)) ?? (await namesAtAddress(source));
-  const weights = (names ?? []).filter((name) => name.endsWith('.safetensors') || name.endsWith('.gguf'));
-  const chosen =
-    weights.find((name) => name === 'model.safetensors') ?? (weights.length === 1 ? weights[0]! : undefined);
-  if (chosen === undefined) {
-    const found =
-      names === undefined
-        ? 'no such folder or file'
-        : weights.length > 1
-          ? `several weights files: ${weights.join(', ')}`
-          : 'no .safetensors or .gguf file in it';
-    throw new BitloomError('MISSING_FILE', `${source}: ${found}; name a model folder, a .safetensors or a .gguf file`, {
-      source,
-    });
+export async function openCheckpoint(source: ModelSource, options: SourceOptions = {}): Promise<Checkpoint> {
+  const { signal } = options;
+  const { files, weights } = await openSource(source, options);
+  const name = weights ?? (await chooseWeights(files, signal));
+  const file = await files.open(name, signal);
+  try {
+    return await (name.endsWith('.safetensors')
+      ? safetensorsCheckpoint(files, file, signal)
+      : ggufCheckpoint(file, signal));
+  } catch (error) {
+    await file.close();
+    throw error;
   }
-  const path = platform.joinPath(source, chosen);
-  return chosen.endsWith('.gguf') ? openGgufFile(path, signal) : openFolder(source, path, signal);
 }
-
-/** An address cannot be listed; it is a model folder where the usual weights file is. */
-async function namesAtAddress(address: string): Promise<readonly string[] | undefined> {
-  const name = 'model.safetensors';
-  return (await platform.exists(platform.joinPath(address, name))) ? [name] : undefined;
-}
-
-const parentFolder = (path: string): string => path.replace(/[^/\\]*$/, '').replace(/(?<=.)[/\\]$/, '') || '.';

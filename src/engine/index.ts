@@ -4,3 +4,4 @@ export type { GenerateOptions, Generation, GenerationChunk, GenerationResult } f
 export type { KvCacheType } from './kv-cache.ts';
 export type { LoadProgress } from './load-weights.ts';
 export { type LoadOptions, load, type Model, type ModelInfo } from './model.ts';
+export { type ModelFiles, type ModelSource, openSource, type SourceOptions } from './source.ts';

@@ -10,6 +10,7 @@ import { type GenerateOptions, Generation, type GenerationResult, generateTokens
 import type { KvCacheType } from './kv-cache.ts';
 import { type LoadProgress, loadWeights } from './load-weights.ts';
 import { Sequence, throwIfAborted } from './sequence.ts';
+import type { ModelSource } from './source.ts';
 
 export interface LoadOptions {
   /** Default `auto`: the fastest that runs here. */
@@ -184,7 +185,7 @@ function describe({ checkpoint, architecture, device, weights, sequence, loadMs 
   const counts = new Map<string, number>();
   for (const name of matrices) counts.set(name, (counts.get(name) ?? 0) + 1);
   return {
-    source: checkpoint.path,
+    source: checkpoint.name,
     architecture: String((checkpoint.config.architectures as unknown[])[0]),
     parameterCount: [...weights.values()].reduce((sum, tensor) => sum + tensor.size, 0),
     weightBytes: [...weights.values()].reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
@@ -213,19 +214,22 @@ function chooseContext(architecture: CausalModel, wanted: number | undefined): n
 }
 
 /**
- * Loads a model: a folder with config.json, tokenizer.json and model.safetensors, or a GGUF file;
- * without a source the embedded story model.
+ * Loads a model: a folder with config.json, tokenizer.json and model.safetensors, or a GGUF file, from a path,
+ * an address or memory; without a source the embedded story model.
  * Throws MISSING_FILE, BAD_FILE, BAD_TOKENIZER, UNSUPPORTED_ARCHITECTURE, MISSING_TENSOR, BAD_WEIGHTS, OUT_OF_MEMORY, ABORTED.
  *
  * @example
  * const model = await load('models/smollm');
  * console.log((await model.generate('Hello!', { maxTokens: 50 }).result).text);
  */
-export async function load(source: string = platform.assetPath('tiny'), options: LoadOptions = {}): Promise<Model> {
+export async function load(
+  source: ModelSource = platform.assetPath('tiny'),
+  options: LoadOptions = {},
+): Promise<Model> {
   const began = performance.now();
   const { signal, onProgress, threads, onWarning } = options;
   throwIfAborted(signal);
-  const checkpoint = await openCheckpoint(source, signal);
+  const checkpoint = await openCheckpoint(source, { signal });
   let device: Device | undefined;
   try {
     const architecture = createModel(checkpoint.config);

@@ -1,12 +1,15 @@
 /** Checkpoint files: safetensors and GGUF, read by ranges and written piece by piece; the JSON beside them. */
 export { type ByteSource, memorySource, readAll, readExactly } from './byte-source.ts';
 export { type GenerationDefaults, generationDefaults, readConfig } from './config.ts';
+export { type FileSet, type OpenFile, readJson, readText } from './file-set.ts';
 export { type GgufFile, openGguf } from './gguf.ts';
 export { ggufRow, ggufTensorName, huggingFaceRow, huggingFaceTensorName, llamaConfigOfGguf } from './gguf-llama.ts';
 export type { MetadataType, MetadataValue } from './gguf-types.ts';
 export { f32Value, type GgufContent, ggufPieces, type MetadataInput } from './gguf-writer.ts';
 export { isRecord, type JsonRecord, parseJson } from './json.ts';
 export { type LlamaToGgufOptions, llamaToGguf } from './llama-to-gguf.ts';
+export { folderFiles } from './local-files.ts';
+export { memoryFiles, pickedFiles } from './memory-files.ts';
 export { openSafetensors, type SafetensorsFile, safetensorsPieces } from './safetensors.ts';
 export {
   readTensor,
