@@ -3,7 +3,7 @@ import { BitloomError } from '../ir/error.ts';
 import { typeName } from '../ir/op/rule.ts';
 import type { TensorType } from '../ir/shape.ts';
 import { byteLength } from '../ir/shape.ts';
-import type { CompiledPlan, DeviceBuffer, Target } from '../target/target.ts';
+import type { CompiledPlan, DeviceBuffer, Pause, Target } from '../target/target.ts';
 import type { CompileReport } from './report.ts';
 
 /** What a program takes and gives. */
@@ -43,10 +43,10 @@ export class Program {
   }
 
   /**
-   * Runs the program. A donated output is made in its input's memory: its place in `outputs` is not
-   * looked at. Throws INVALID_ARGUMENT, DISPOSED.
+   * Runs the program, with pauses in it where there is something to do in them. A donated output is made in its
+   * input's memory: its place in `outputs` is not looked at. Throws INVALID_ARGUMENT, DISPOSED.
    */
-  async run(inputs: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): Promise<void> {
+  async run(inputs: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[], pause?: Pause): Promise<void> {
     const { name } = this.report;
     if (this.#isDisposed) throw new BitloomError('DISPOSED', `program ${name} was disposed; compile it again`);
     if (inputs.length !== this.inputs.length || outputs.length !== this.outputs.length) {
@@ -59,7 +59,7 @@ export class Program {
       if (this.donors[i] === undefined) this.#args[at++] = checked(outputs[i]!, this.outputs[i]!, 'output', i);
     }
     if (this.#constants) this.#args[at] = this.#constants;
-    await this.#target.run(this.#compiled, this.#args);
+    await this.#target.run(this.#compiled, this.#args, pause);
   }
 
   /** Frees code, arena and constants. May be called twice. */

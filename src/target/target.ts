@@ -44,6 +44,12 @@ export interface Plan {
   readonly arenaBytes: number;
 }
 
+/**
+ * Awaited now and then during a run, between steps, so that whatever else waits for this thread gets its turn.
+ * Where it throws, the rest of the plan does not run: what it writes is then of no use, and the run rejects likewise.
+ */
+export type Pause = () => Promise<void> | void;
+
 export interface CompiledPlan {
   readonly plan: Plan;
   /** Bytes of generated code. */
@@ -60,8 +66,8 @@ export interface Target {
   /** The buffer's memory as bytes: to fill from a file or to read results, without a copy. */
   bytes(buffer: DeviceBuffer): Uint8Array;
   compile(plan: Plan): Promise<CompiledPlan>;
-  /** Runs a plan to its end on all threads. Allocates nothing. */
-  run(compiled: CompiledPlan, args: readonly DeviceBuffer[]): Promise<void>;
+  /** Runs a plan to its end on all threads, with pauses where there is something to do in them. Allocates nothing. */
+  run(compiled: CompiledPlan, args: readonly DeviceBuffer[], pause?: Pause): Promise<void>;
   /** Bytes allocated and not freed. */
   readonly liveBytes: number;
   dispose(): void;

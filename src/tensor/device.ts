@@ -5,7 +5,7 @@
 import type { Donation } from '../compile/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { TensorType } from '../ir/shape.ts';
-import type { DeviceBuffer } from '../target/target.ts';
+import type { DeviceBuffer, Pause } from '../target/target.ts';
 
 export type DeviceName = 'wasm' | 'interpreter';
 
@@ -14,7 +14,7 @@ export interface DeviceProgram {
   readonly inputs: readonly TensorType[];
   readonly outputs: readonly TensorType[];
   /** Runs on buffers of the given types; donated outputs are the inputs' own buffers. Allocates nothing. */
-  run(inputs: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): Promise<void>;
+  run(inputs: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[], pause?: Pause): Promise<void>;
   /** What was generated, for people: kernels, fusions, memory. */
   explain(): string;
   dispose(): void;
@@ -24,6 +24,8 @@ export interface Device {
   readonly name: DeviceName;
   /** Threads that work on one program. */
   readonly threads: number;
+  /** Why there are not more threads, where there could be. */
+  readonly threadsNote?: string | undefined;
   /** Hardware features in use, by name. */
   readonly features: readonly string[];
   readonly liveBytes: number;

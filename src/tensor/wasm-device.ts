@@ -38,6 +38,10 @@ export class WasmDevice implements Device {
     return this.#target.machine.threads;
   }
 
+  get threadsNote(): string | undefined {
+    return this.#target.threadsNote;
+  }
+
   get features(): readonly string[] {
     const { relaxedSimd, dotU8 } = this.#target.features;
     return [
@@ -71,7 +75,7 @@ export class WasmDevice implements Device {
     return {
       inputs: program.inputs,
       outputs: program.outputs,
-      run: (inputs, outputs) => program.run(inputs, outputs),
+      run: (inputs, outputs, pause) => program.run(inputs, outputs, pause),
       explain: () => explain(program.report),
       dispose: () => program.dispose(),
     };

@@ -63,9 +63,9 @@ export function addWait(module: ModuleBuilder): FunctionBuilder {
 /** Parts of a group's work for each thread: more even out threads that run at unequal speed. */
 export const PARTS_PER_THREAD = 2;
 
-/** Bytes from one group's counters to the next's: parts claimed, and after four bytes parts done. */
+/** Bytes from one group's counters to the next's: parts claimed, and `DONE` bytes on parts done. */
 export const GROUP_BYTES = 64;
-const DONE = 4;
+export const DONE = 4;
 
 /** A sleeper looks this often whether a thread failed, which nobody wakes it for. */
 const SLEEP_NS = 5_000_000n;

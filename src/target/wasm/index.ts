@@ -5,4 +5,5 @@ export { detectFeatures, type WasmFeatures } from './features.ts';
 export { lowerKernel } from './lower.ts';
 export type { OpcodeName } from './opcodes.ts';
 export { planModule } from './plan-module.ts';
+export { threadProgram } from './worker-program.ts';
 export { type WasmOptions, WasmTarget } from './wasm-target.ts';

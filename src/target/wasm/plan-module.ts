@@ -1,11 +1,12 @@
 /**
  * Assembles a plan into one module: its distinct kernels, and `run(args, thread, threads)`, which all
- * threads execute: group after group of kernel calls, whose parts they share. `args` is the address of a table.
+ * threads execute: group after group of kernel calls, whose parts they share. `args` is the address of a table,
+ * which also says which groups to run: a long plan runs in pieces, with pauses between them.
  */
 import { BitloomError } from '../../ir/error.ts';
 import type { Kernel, Statement } from '../../kernel/language.ts';
 import type { Plan, PlanStep } from '../target.ts';
-import { addBarrier, addClaim, addFinish, addJoin, addWait, GROUP_BYTES, PARTS_PER_THREAD } from './control.ts';
+import { addBarrier, addClaim, addFinish, addJoin, addWait, DONE, GROUP_BYTES, PARTS_PER_THREAD } from './control.ts';
 import { type FunctionBuilder, ModuleBuilder } from './encoder.ts';
 import type { CodeFeatures } from './expression-code.ts';
 import { lowerKernel } from './lower.ts';
@@ -17,7 +18,10 @@ export interface PlanTable {
   readonly sharedScratch: number;
   /** Address of the groups' counters. */
   readonly counters: number;
-  /** Number of this run of the plan, from 1 on. */
+  /** The groups of steps to run now: number of the first, and of the one after the last. */
+  readonly from: number;
+  readonly to: number;
+  /** Number of this run of the plan, from 1 on. Read before `from`, written after it. */
   readonly run: number;
   readonly words: number;
 }
@@ -27,8 +31,10 @@ export const tableOf = ({ argumentCount }: Plan): PlanTable => ({
   threadScratch: argumentCount + 1,
   sharedScratch: argumentCount + 2,
   counters: argumentCount + 3,
-  run: argumentCount + 4,
-  words: argumentCount + 5,
+  from: argumentCount + 4,
+  to: argumentCount + 5,
+  run: argumentCount + 6,
+  words: argumentCount + 7,
 });
 
 /** Steps that need no barrier between them: part p of each depends on part p of others at most. */
@@ -123,11 +129,31 @@ class RunCode {
 
   /** Without a meeting there is one thread, which runs everything. */
   emit(meeting: Meeting | undefined): void {
-    if (meeting) this.#shared(meeting);
-    else for (const step of this.#plan.steps) this.#call(step, THREAD, THREADS);
+    const word = meeting ? 'i32.atomic.load' : 'i32.load';
+    const share = meeting && this.#share(meeting);
+    const [from, count] = [this.#code.local('i32'), this.#code.local('i32')];
+    const f = this.#code;
+    f.get(ARGS)
+      .op(word, 4 * this.#table.from)
+      .set(from);
+    f.get(ARGS)
+      .op(word, 4 * this.#table.to)
+      .get(from)
+      .op('i32.sub')
+      .set(count);
+    // A late thread may read an old `to`: then there is nothing to do, and the count is negative.
+    f.get(count).i32(0).op('i32.lt_s').if();
+    f.i32(0).set(count).end();
+    for (const [i, group] of groupsOf(this.#plan).entries()) {
+      f.i32(i).get(from).op('i32.sub').get(count).op('i32.lt_u').if();
+      if (share) share(i, group);
+      else for (const step of group) this.#call(step, THREAD, THREADS);
+      f.end();
+    }
   }
 
-  #shared({ claim, finish, join }: Meeting): void {
+  /** Begins the code by which threads share a run; returns what adds the code of one group. */
+  #share({ claim, finish, join }: Meeting): (number: number, group: readonly PlanStep[]) => void {
     const f = this.#code;
     const [counters, parts, first, last, part] = Array.from({ length: 5 }, () => f.local('i32')) as [
       number,
@@ -136,21 +162,24 @@ class RunCode {
       number,
       number,
     ];
-    f.get(ARGS)
-      .op('i32.load', 4 * this.#table.counters)
-      .set(counters);
     f.get(THREADS).i32(PARTS_PER_THREAD).op('i32.mul').set(parts);
     f.get(ARGS)
-      .op('i32.load', 4 * this.#table.run)
+      .op('i32.atomic.load', 4 * this.#table.run)
       .get(parts)
       .op('i32.mul')
       .tee(last);
     f.get(parts).op('i32.sub').set(first);
-    for (const [i, group] of groupsOf(this.#plan).entries()) {
-      if (i > 0) f.get(counters).i32(GROUP_BYTES).op('i32.add').set(counters);
+    return (number, group) => {
+      f.get(ARGS)
+        .op('i32.load', 4 * this.#table.counters)
+        .i32(number * GROUP_BYTES)
+        .op('i32.add')
+        .set(counters);
       if (group.some(({ kernel }) => meetsInside(kernel))) {
+        // Not twice: a thread that was late for another job may have been here already.
+        f.get(counters).op('i32.atomic.load', DONE).get(last).op('i32.sub').i32(0).op('i32.lt_s').if();
         for (const step of group) this.#call(step, THREAD, THREADS);
-        f.get(counters).i32(PARTS_PER_THREAD).call(finish.index);
+        f.get(counters).i32(PARTS_PER_THREAD).call(finish.index).end();
       } else {
         const done = f.block();
         const again = f.loop();
@@ -160,7 +189,7 @@ class RunCode {
         f.end().end();
       }
       f.get(counters).get(last).call(join.index);
-    }
+    };
   }
 
   /** Calls a step's kernel as thread `part` of `parts`; scratch is the real thread's. */

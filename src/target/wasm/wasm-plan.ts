@@ -1,7 +1,9 @@
 /** Memory that plans and tensors own in WebAssembly's linear memory, and a plan made ready to run. */
-import { type CompiledPlan, checkWindow, type DeviceBuffer, type Plan } from '../target.ts';
+import { BitloomError } from '../../ir/error.ts';
+import { type CompiledPlan, checkWindow, type DeviceBuffer, type Pause, type Plan } from '../target.ts';
 import { GROUP_BYTES } from './control.ts';
 import type { LinearMemory } from './memory.ts';
+import { Pace } from './pace.ts';
 import { groupsOf, type PlanTable, scratchOf, tableOf } from './plan-module.ts';
 import type { PlanExports } from './workers.ts';
 
@@ -103,17 +105,38 @@ export class PlanMemory {
 
   /** Begins a run: writes the arguments' addresses and the run's number into the table. */
   begin(args: readonly WasmBuffer[]): void {
-    // Memory that is not shared gets a new ArrayBuffer when it grows; views of the old one are empty.
+    const words = this.#view();
+    for (let i = 0; i < args.length; i++) words[i] = args[i]!.address;
+    this.choose(0, 0);
+    // After all else: a thread that is late from the run before may start on this one at once.
+    Atomics.store(words, this.#table.run, ++this.#nRuns);
+  }
+
+  /** Says which groups of steps run next. */
+  choose(from: number, to: number): void {
+    const words = this.#view();
+    Atomics.store(words, this.#table.from, from);
+    Atomics.store(words, this.#table.to, to);
+  }
+
+  /** Memory that is not shared gets a new ArrayBuffer when it grows; views of the old one are empty. */
+  #view(): Uint32Array {
     if (this.#words.length === 0)
       this.#words = new Uint32Array(this.#memory.memory.buffer, this.#tableAddress, this.#table.words);
-    for (let i = 0; i < args.length; i++) this.#words[i] = args[i]!.address;
-    // After the arguments: a thread that is late from the run before may start on this one at once.
-    Atomics.store(this.#words, this.#table.run, ++this.#nRuns);
+    return this.#words;
   }
 
   dispose(): void {
     for (const buffer of this.#buffers) buffer.dispose();
   }
+}
+
+/** The threads that run plans. */
+export interface Crew {
+  /** Runs the groups of steps that the plan's memory names. */
+  runPiece(plan: WasmPlan): Promise<void> | void;
+  /** Returns when no thread is in a plan, nor will look into it. */
+  leave(plan: number): void;
 }
 
 /** A plan's code and memory. */
@@ -123,7 +146,10 @@ export class WasmPlan implements CompiledPlan {
   readonly id: number;
   readonly exports: PlanExports;
   readonly memory: PlanMemory;
+  readonly #nGroups: number;
+  readonly #pace: Pace;
   readonly #forget: () => void;
+  #isRunning = false;
   #isDisposed = false;
 
   /** `forget` is called once, when the plan is disposed; after it no thread may be in the plan. */
@@ -139,7 +165,41 @@ export class WasmPlan implements CompiledPlan {
     this.codeBytes = code.bytes;
     this.exports = code.exports;
     this.memory = memory;
+    this.#nGroups = groupsOf(plan).length;
+    this.#pace = new Pace(this.#nGroups);
     this.#forget = forget;
+  }
+
+  /**
+   * Runs all groups of steps: at once, or in pieces with pauses between them. Throws what `pause` throws, and
+   * DISPOSED or INVALID_ARGUMENT where a pause was used to dispose the plan or to run it again.
+   */
+  async run(args: readonly WasmBuffer[], crew: Crew, pause?: Pause): Promise<void> {
+    const { name } = this.plan;
+    if (this.#isRunning)
+      throw new BitloomError('INVALID_ARGUMENT', `plan ${name} is running; await that run before the next`);
+    this.#isRunning = true;
+    try {
+      this.memory.begin(args);
+      for (let from = 0; from < this.#nGroups; ) {
+        const to = pause ? this.#pace.end(from) : this.#nGroups;
+        this.memory.choose(from, to);
+        const began = performance.now();
+        await crew.runPiece(this);
+        this.#pace.took(to - from, performance.now() - began);
+        from = to;
+        if (from < this.#nGroups) await pause?.();
+        if (this.#isDisposed) throw new BitloomError('DISPOSED', `plan ${name} was disposed while it ran`);
+      }
+    } catch (error) {
+      if (!this.#isDisposed) {
+        crew.leave(this.id);
+        this.memory.forgetRuns(); // counters of groups that did not run lag behind the others'
+      }
+      throw error;
+    } finally {
+      this.#isRunning = false;
+    }
   }
 
   get isDisposed(): boolean {

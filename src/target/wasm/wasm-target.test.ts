@@ -116,6 +116,47 @@ describe.each([1, 2, 3])('with %i threads', (threads) => {
     }
   });
 
+  it('pauses between steps, and leaves the rest undone where a pause throws', async () => {
+    const target = await makeTarget({ threads });
+    const law = lawOf(plan(threads), threads);
+    const [a, out] = [filled(target, values), target.allocate(N * 4)];
+    for (let stopAt = 1; stopAt <= 2; stopAt++) {
+      const compiled = await target.compile(plan(threads)); // a new plan pauses after its first step
+      target.bytes(out).fill(0);
+      let pauses = 0;
+      const pause = async (): Promise<void> => {
+        expect(read(target, out).every((x) => x === 0)).toBe(true);
+        await new Promise(setImmediate);
+        if (++pauses === stopAt) throw new Error(`stopped at ${stopAt}`);
+      };
+      const running = target.run(compiled, [a, a, out], pause);
+      await expect(target.run(compiled, [a, a, out])).rejects.toThrow(/is running/);
+      if (stopAt === 1) await expect(running).rejects.toThrow(`stopped at ${stopAt}`);
+      else await running;
+      if (stopAt === 1) expect(read(target, out).every((x) => x === 0)).toBe(true);
+      for (let i = 0; i < 4; i++) {
+        target.bytes(out).fill(255);
+        await target.run(compiled, [a, a, out], async () => {});
+        expect(read(target, out)).toEqual(law);
+      }
+    }
+  });
+
+  it('survives a plan disposed, and another run, in its pauses', async () => {
+    const target = await makeTarget({ threads });
+    const [a, out] = [filled(target, values), target.allocate(N * 4)];
+    const [compiled, other] = [await target.compile(plan(threads)), await target.compile(plan(threads))];
+    const between = async (): Promise<void> => {
+      await target.run(other, [a, a, out]);
+      (await target.compile(plan(threads))).dispose();
+    };
+    await target.run(compiled, [a, a, out], between);
+    expect(read(target, out)).toEqual(lawOf(plan(threads), threads));
+    const fresh = await target.compile(plan(threads));
+    const run = target.run(fresh, [a, a, out], () => fresh.dispose());
+    await expect(run).rejects.toMatchObject({ code: 'DISPOSED' });
+  });
+
   it('reports a trap in any thread once, and goes on', async () => {
     const target = await makeTarget({ threads });
     const out = target.allocate(64);

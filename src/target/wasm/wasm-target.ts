@@ -5,11 +5,11 @@
 import { BitloomError } from '../../ir/error.ts';
 import type { Machine } from '../../kernel/machine.ts';
 import { platform } from '../../platform/index.ts';
-import type { CompiledPlan, DeviceBuffer, Plan, Target } from '../target.ts';
+import type { CompiledPlan, DeviceBuffer, Pause, Plan, Target } from '../target.ts';
 import { detectFeatures, type WasmFeatures } from './features.ts';
 import { LinearMemory } from './memory.ts';
 import { needsAllThreads, planModule } from './plan-module.ts';
-import { PlanMemory, WasmBuffer, WasmPlan } from './wasm-plan.ts';
+import { type Crew, PlanMemory, WasmBuffer, WasmPlan } from './wasm-plan.ts';
 import { type PlanExports, Workers } from './workers.ts';
 
 export interface WasmOptions {
@@ -28,13 +28,16 @@ export class WasmTarget implements Target {
   readonly name = 'wasm';
   readonly machine: Machine;
   readonly features: WasmFeatures;
+  /** Why fewer threads run than were wanted. */
+  readonly threadsNote: string | undefined;
   readonly #memory: LinearMemory;
   readonly #workers: Workers | undefined;
   #nextPlan = 1;
   #isDisposed = false;
 
-  private constructor(features: WasmFeatures, threads: number) {
+  private constructor(features: WasmFeatures, threads: number, threadsNote: string | undefined) {
     this.features = features;
+    this.threadsNote = threadsNote;
     this.machine = machineOf(features, threads);
     const isShared = threads > 1;
     this.#memory = new LinearMemory(isShared, FIRST_BYTE);
@@ -53,8 +56,9 @@ export class WasmTarget implements Target {
     }
     const wanted = options.threads ?? platform.physicalCores();
     const whyOne = without.includes('threads') ? 'switched off by the caller' : found.whyNoThreads;
-    if (whyOne !== undefined && wanted > 1) onWarning(`one-thread: threads are not available: ${whyOne}`);
-    return new WasmTarget(features, whyOne === undefined ? wanted : 1);
+    const note = wanted > 1 && whyOne !== undefined ? `threads are not available: ${whyOne}` : undefined;
+    if (note !== undefined) onWarning(`one-thread: ${note}`);
+    return new WasmTarget(features, whyOne === undefined ? wanted : 1, note);
   }
 
   get liveBytes(): number {
@@ -85,21 +89,18 @@ export class WasmTarget implements Target {
     return new WasmPlan(plan, id, { bytes: bytes.length, exports }, planMemory, () => this.#workers?.drop(id));
   }
 
-  async run(compiled: CompiledPlan, args: readonly DeviceBuffer[]): Promise<void> {
+  async run(compiled: CompiledPlan, args: readonly DeviceBuffer[], pause?: Pause): Promise<void> {
     this.#check();
     if (!(compiled instanceof WasmPlan)) throw notOurs('plan');
-    const { plan, memory } = compiled;
+    const { plan } = compiled;
     if (compiled.isDisposed) throw new BitloomError('DISPOSED', `plan ${plan.name} was used after dispose()`);
     if (args.length !== plan.argumentCount) {
       const message = `plan ${plan.name} takes ${plan.argumentCount} buffers, not ${args.length}`;
       throw new BitloomError('INVALID_ARGUMENT', message, { plan: plan.name });
     }
     const own = args.map((buffer) => this.#own(buffer));
-    if (this.#workers) await this.#workers.run(compiled, own);
-    else {
-      memory.begin(own);
-      runAlone(compiled);
-    }
+    if (this.#workers) await this.#workers.run(compiled, own, pause);
+    else await compiled.run(own, ALONE, pause);
   }
 
   #own(buffer: DeviceBuffer): WasmBuffer {
@@ -119,14 +120,18 @@ export class WasmTarget implements Target {
   }
 }
 
-function runAlone({ exports, memory }: WasmPlan): void {
-  try {
-    exports.run(memory.address, 0, 1);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new BitloomError('INVALID_GRAPH', `generated code failed: ${why}`, { why }, { cause });
-  }
-}
+/** The calling thread as the only one. */
+const ALONE: Crew = {
+  runPiece({ exports, memory }) {
+    try {
+      exports.run(memory.address, 0, 1);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new BitloomError('INVALID_GRAPH', `generated code failed: ${why}`, { why }, { cause });
+    }
+  },
+  leave() {},
+};
 
 const notOurs = (what: string): BitloomError =>
   new BitloomError('INVALID_ARGUMENT', `the ${what} belongs to another device than wasm`);

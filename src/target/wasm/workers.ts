@@ -4,8 +4,9 @@
  */
 import { BitloomError } from '../../ir/error.ts';
 import type { HostThread, WasmHost } from '../../platform/index.ts';
+import type { Pause } from '../target.ts';
 import { CONTROL } from './control.ts';
-import type { WasmBuffer, WasmPlan } from './wasm-plan.ts';
+import type { Crew, WasmBuffer, WasmPlan } from './wasm-plan.ts';
 import { threadProgram, type WorkerMessage, type WorkerReply } from './worker-program.ts';
 
 /** What a plan's module exports to the calling thread. */
@@ -15,7 +16,7 @@ export interface PlanExports {
 
 const word = (address: number): number => address >> 2;
 
-export class Workers {
+export class Workers implements Crew {
   /** Threads that run a plan, the caller included where it works along. */
   readonly threads: number;
   readonly #host: WasmHost;
@@ -95,31 +96,33 @@ export class Workers {
 
   /** Takes a plan from all workers; returns when none is in it. */
   drop(plan: number): void {
+    this.leave(plan);
+    this.#tell({ kind: 'drop', plan });
+  }
+
+  leave(plan: number): void {
     const control = this.#control;
     Atomics.compareExchange(control, word(CONTROL.plan), plan, 0);
     while (this.#isBusy()) {
       // Short: a worker that is still in a plan of the past finds no work in it.
     }
-    this.#tell({ kind: 'drop', plan });
   }
 
   /**
-   * Runs a plan on all threads, to its end. Where the caller works along, that is before this returns.
-   * Throws INVALID_GRAPH when generated code traps in any thread; the threads can be used again.
+   * Runs a plan on all threads, to its end. Where the caller works along, it runs while this is called and
+   * between pauses. Throws INVALID_GRAPH when generated code traps in any thread; the threads can be used again.
    */
-  run(plan: WasmPlan, args: readonly WasmBuffer[]): Promise<void> {
-    if (this.#callerWorks) return this.#start(plan, args);
-    const job = this.#lastJob.then(() => this.#start(plan, args));
+  run(plan: WasmPlan, args: readonly WasmBuffer[], pause?: Pause): Promise<void> {
+    if (this.#callerWorks) return plan.run(args, this, pause);
+    const job = this.#lastJob.then(() => plan.run(args, this, pause));
     this.#lastJob = job.catch(() => {});
     return job;
   }
 
-  async #start(plan: WasmPlan, args: readonly WasmBuffer[]): Promise<void> {
+  runPiece(plan: WasmPlan): Promise<void> | void {
     this.#enterLoop();
-    plan.memory.begin(args);
     Atomics.store(this.#control, word(CONTROL.plan), plan.id);
-    if (this.#callerWorks) this.#runAlong(plan);
-    else await this.#runInWorkers(plan);
+    return this.#callerWorks ? this.#runAlong(plan) : this.#runInWorkers();
   }
 
   #enterLoop(): void {
@@ -142,30 +145,29 @@ export class Workers {
       Atomics.add(control, word(CONTROL.generation), 1);
       Atomics.notify(control, word(CONTROL.generation));
       while (this.#isBusy()) Atomics.wait(control, word(CONTROL.busy), Atomics.load(control, word(CONTROL.busy)), 1);
-      this.#throwFailure(plan, cause);
+      this.#throwFailure(cause);
     }
   }
 
-  async #runInWorkers(plan: WasmPlan): Promise<void> {
+  async #runInWorkers(): Promise<void> {
     const reply = this.#workers[0]!.receive() as Promise<WorkerReply>;
     this.#wakeForJob();
     if ((await reply) !== 'failed') return;
     // The others trap where they next wait; let them, without blocking the page.
     while (this.#isBusy()) await new Promise((resolve) => setTimeout(resolve, 1));
-    this.#throwFailure(plan, undefined);
+    this.#throwFailure(undefined);
   }
 
   #isBusy(): boolean {
     return Atomics.load(this.#control, word(CONTROL.busy)) > 0;
   }
 
-  #throwFailure(plan: WasmPlan, cause: unknown): never {
+  #throwFailure(cause: unknown): never {
     const control = this.#control;
     const length = Atomics.exchange(control, word(CONTROL.failureLength), 0);
     const text = new TextDecoder().decode(new Uint8Array(this.#memory.buffer, CONTROL.failureText, length).slice());
     Atomics.store(control, word(CONTROL.arrived), 0);
     Atomics.store(control, word(CONTROL.aborted), 0);
-    plan.memory.forgetRuns();
     const why = text || (cause instanceof Error ? cause.message : String(cause));
     throw new BitloomError('INVALID_GRAPH', `generated code failed: ${why}`, { why }, { cause });
   }
