@@ -4,7 +4,7 @@ import { load } from 'bitloom';
 
 const model = await load();
 const messages = [{ role: 'user', content: "Provide synonyms for the word 'happy'." }];
-console.log(model.tokenize(messages).length, 'tokens in the prompt');
+console.log((await model.tokenize(messages)).length, 'tokens in the prompt');
 
 const abort = new AbortController();
 let count = 0;

@@ -20,6 +20,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   text: ['ir', 'platform'],
   model: ['ir', 'quant', 'tensor', 'nn', 'format'],
   engine: ['ir', 'quant', 'kernel', 'target', 'compile', 'tensor', 'nn', 'format', 'text', 'model', 'platform'],
+  web: ['ir', 'format', 'text', 'tensor', 'target', 'engine', 'platform'],
   server: ['ir', 'format', 'text', 'engine', 'platform'],
   cli: [
     'ir',
@@ -38,7 +39,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Where `node:` modules and names of one platform are at home. */
-const PLATFORM_CODE = /^(platform\/|target\/|server\/|cli\/|format\/hub)/;
+const PLATFORM_CODE = /^(platform\/|target\/|web\/|server\/|cli\/|format\/hub)/;
 const PLATFORM_NAMES = /\b(process\.|Buffer\b|require\(|__dirname\b|document\.|window\.|navigator\.)/;
 /** npm packages by the one layer that may import them. */
 const PACKAGES: Readonly<Record<string, string>> = {

@@ -2,6 +2,7 @@
 export { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 export type { GenerateOptions, Generation, GenerationChunk, GenerationResult } from './generation.ts';
 export type { KvCacheType } from './kv-cache.ts';
+export type { LanguageModel, TokenFacts } from './language-model.ts';
 export type { LoadProgress } from './load-weights.ts';
 export { type LoadOptions, load, type Model, type ModelInfo } from './model.ts';
 export { type ModelFiles, type ModelSource, openSource, type SourceOptions } from './source.ts';

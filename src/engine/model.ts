@@ -4,10 +4,17 @@ import { dtypeName } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { type CausalModel, createModel } from '../model/index.ts';
 import { createDevice, type Device, type Tensor } from '../tensor/index.ts';
-import { type ChatMessage, type RenderChat, requireVocabularyFit, type Tokenizer } from '../text/index.ts';
+import {
+  type ChatMessage,
+  type DecodeOptions,
+  type RenderChat,
+  requireVocabularyFit,
+  type Tokenizer,
+} from '../text/index.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { type GenerateOptions, Generation, type GenerationResult, generateTokens } from './generation.ts';
 import type { KvCacheType } from './kv-cache.ts';
+import type { LanguageModel } from './language-model.ts';
 import { type LoadProgress, loadWeights } from './load-weights.ts';
 import { Sequence, throwIfAborted } from './sequence.ts';
 import type { ModelSource } from './source.ts';
@@ -17,6 +24,11 @@ export interface LoadOptions {
   readonly device?: 'auto' | 'wasm' | 'interpreter' | undefined;
   /** Default: the machine's cores. */
   readonly threads?: number | undefined;
+  /**
+   * In pages: whether the engine runs in a worker (default), in the page itself (false), or in a worker that starts
+   * from bitloom's file at the address given here. Outside of pages it runs in the calling thread; only false is taken.
+   */
+  readonly worker?: boolean | string | URL | undefined;
   /** Tokens of prompt and reply together. Default: the model's own, 4096 at most. */
   readonly contextLength?: number | undefined;
   /** Element type of cached keys and values. Default f16; f32 for exact comparisons. */
@@ -41,6 +53,8 @@ export interface ModelInfo {
   readonly hasChatTemplate: boolean;
   readonly device: string;
   readonly threads: number;
+  /** Why there are not more threads, where there could be: a page that is not cross-origin isolated has one. */
+  readonly threadsNote: string | null;
   readonly features: readonly string[];
   readonly loadMs: number;
 }
@@ -58,7 +72,7 @@ interface ModelParts {
 }
 
 /** Made by `load`. One reply at a time: later requests wait for earlier ones. */
-export class Model {
+export class Model implements LanguageModel {
   readonly tokenizer: Tokenizer;
   readonly info: ModelInfo;
   readonly #parts: ModelParts;
@@ -88,6 +102,11 @@ export class Model {
     }
     const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
     return this.tokenizer.encode(this.#render(messages), { addBos: false, addEos: false });
+  }
+
+  /** The text of token ids. Inverse of `tokenize` with `raw`, where the vocabulary is made of bytes. */
+  detokenize(tokens: readonly number[], options: DecodeOptions = {}): string {
+    return this.tokenizer.decode(tokens, options);
   }
 
   /**
@@ -196,6 +215,7 @@ function describe({ checkpoint, architecture, device, weights, sequence, loadMs 
     hasChatTemplate: checkpoint.chatTemplate !== null,
     device: device.name,
     threads: device.threads,
+    threadsNote: device.threadsNote ?? null,
     features: device.features,
     loadMs,
   };
@@ -229,6 +249,10 @@ export async function load(
   const began = performance.now();
   const { signal, onProgress, threads, onWarning } = options;
   throwIfAborted(signal);
+  if (options.worker) {
+    const message = `worker: ${String(options.worker)}: here the engine runs in the calling thread; leave the option out`;
+    throw new BitloomError('UNSUPPORTED_FEATURE', message, { worker: String(options.worker) });
+  }
   const checkpoint = await openCheckpoint(source, { signal });
   let device: Device | undefined;
   try {

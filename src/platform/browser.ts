@@ -11,7 +11,15 @@ export { openBlob } from './web-file.ts';
 /** Kept apart from its use: bundlers take the literal pattern for a file that they have to copy. */
 const here: string = import.meta.url;
 
-const absolute = (path: string): string => new URL(path, globalThis.location?.href ?? here).href;
+/** What relative addresses are relative to, where it is not this thread's own address: the page of a worker. */
+let pageAddress: string | undefined;
+
+/** Tells a worker its page's address. */
+export function setPageAddress(address: string): void {
+  pageAddress = address;
+}
+
+const absolute = (path: string): string => new URL(path, pageAddress ?? globalThis.location?.href ?? here).href;
 
 export const platform: Platform = {
   name: 'browser',

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
-import { load } from 'bitloom';
+import { load } from 'bitloom/engine';
 
 const [threads = 1, prompts = 8, documents = 8] = process.argv.slice(2).map(Number);
 const corpus = process.env.BITLOOM_CORPUS;

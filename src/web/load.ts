@@ -1,0 +1,78 @@
+/** Loading in a page: an engine is started where it can run, and its model's face is handed out. */
+import type { LanguageModel, LoadOptions, ModelSource } from '../engine/index.ts';
+import { BitloomError } from '../ir/error.ts';
+import { fileMethods, isFileSet } from './files.ts';
+import { Peer, type Port } from './peer.ts';
+import { RemoteModel } from './remote-model.ts';
+import type { LoadedModel } from './service.ts';
+import { startWorker, type WorkerWay, workerFrom } from './worker-start.ts';
+
+/** How a package can be started as an engine. */
+export interface EngineWays {
+  /** Ways to a worker, best first. */
+  readonly workers: readonly WorkerWay[];
+  /** Serves an engine in this very thread. */
+  serveHere(port: Port): Promise<void> | void;
+}
+
+interface Engine {
+  readonly port: Port;
+  /** Undefined in the page itself. */
+  readonly worker: Worker | undefined;
+  end(): void;
+}
+
+async function engineHere(ways: EngineWays): Promise<Engine> {
+  const { port1, port2 } = new MessageChannel();
+  await ways.serveHere(port2);
+  return { port: port1, worker: undefined, end: () => port1.close() };
+}
+
+/** Workers stand beside pages; in a worker of the caller's own, the engine is off the page already. */
+const isPage = (): boolean => typeof document !== 'undefined';
+
+async function startEngine(ways: EngineWays, options: LoadOptions, warn: (message: string) => void): Promise<Engine> {
+  const { worker: wanted = isPage(), signal } = options;
+  if (wanted === false) return engineHere(ways);
+  const isNamed = typeof wanted === 'string' || wanted instanceof URL;
+  const started = await startWorker(isNamed ? [() => workerFrom(wanted)] : ways.workers, signal);
+  if ('worker' in started) {
+    const { worker } = started;
+    return { port: worker, worker, end: () => worker.terminate() };
+  }
+  const why = started.reasons.join('; then ');
+  if (isNamed) {
+    const message = `no engine started from ${String(wanted)}: ${why}. Check the address, and that its content is bitloom's worker file.`;
+    throw new BitloomError('NO_DEVICE', message, { worker: String(wanted) });
+  }
+  warn(
+    `no-worker: the engine runs in the page, which stands still while it computes (${why}); serve bitloom-worker.js and name it in the option worker`,
+  );
+  return engineHere(ways);
+}
+
+/** `load` for pages. Throws as the engine's own does, and NO_DEVICE where a named worker does not start. */
+export async function loadWith(
+  ways: EngineWays,
+  source: ModelSource | undefined,
+  options: LoadOptions = {},
+): Promise<LanguageModel> {
+  const { worker: _, onWarning = (message: string) => console.warn(message), ...rest } = options;
+  if (options.signal?.aborted) {
+    throw new BitloomError('ABORTED', 'the call was aborted by its signal', {}, { cause: options.signal.reason });
+  }
+  const engine = await startEngine(ways, options, onWarning);
+  const peer = new Peer(engine.port, isFileSet(source) ? fileMethods(source) : {});
+  engine.worker?.addEventListener('error', (event) => {
+    peer.close(new BitloomError('NO_DEVICE', `the engine's worker failed: ${event.message}`));
+  });
+  try {
+    const sent = isFileSet(source) ? { fileSet: source.name } : source;
+    const page = isPage() ? document.baseURI : globalThis.location.href;
+    const loaded = (await peer.call('load', [sent, { ...rest, onWarning }, page])) as LoadedModel;
+    return new RemoteModel(peer, loaded, engine.end);
+  } catch (error) {
+    engine.end();
+    throw error;
+  }
+}
