@@ -7,6 +7,7 @@ export const EXIT = {
   usage: 2,
   badFile: 3,
   noResources: 4,
+  network: 5,
   interrupted: 130,
 } as const;
 
@@ -23,6 +24,11 @@ const BY_CODE: Readonly<Partial<Record<ErrorCode, number>>> = {
   UNSUPPORTED_FEATURE: EXIT.badFile,
   OUT_OF_MEMORY: EXIT.noResources,
   NO_DEVICE: EXIT.noResources,
+  QUOTA_EXCEEDED: EXIT.noResources,
+  HASH_MISMATCH: EXIT.badFile,
+  NETWORK: EXIT.network,
+  UNAUTHORIZED: EXIT.network,
+  NOT_FOUND: EXIT.network,
   ABORTED: EXIT.interrupted,
 };
 

@@ -10,13 +10,18 @@ export { isRecord, type JsonRecord, parseJson } from './json.ts';
 export { type LlamaToGgufOptions, llamaToGguf } from './llama-to-gguf.ts';
 export { folderFiles } from './local-files.ts';
 export { memoryFiles, pickedFiles } from './memory-files.ts';
+export { chooseWeights, type ModelWeights, openWeights } from './model-weights.ts';
+export type { LoadProgress } from './progress.ts';
 export { openSafetensors, type SafetensorsFile, safetensorsPieces } from './safetensors.ts';
 export {
   readTensor,
   readTensorRows,
+  rowBytes,
   rowCount,
+  type StoredTensor,
   type TensorEntry,
   type TensorFile,
   type TensorSource,
   tensorEntry,
 } from './tensor-file.ts';
+export { stackedTensor, transposedTensor } from './tensor-view.ts';

@@ -23,6 +23,11 @@ export type ErrorCode =
   | 'CONTEXT_OVERFLOW' // prompt (and reply) do not fit the context
   | 'EMPTY_PROMPT' // nothing to continue from
   | 'OUT_OF_MEMORY' // a needed allocation is larger than what is available
+  | 'NETWORK' // a server cannot be reached, does not answer, or breaks off again and again
+  | 'UNAUTHORIZED' // a server asks for a token, or for another one
+  | 'NOT_FOUND' // a hub has no such repository or revision
+  | 'HASH_MISMATCH' // a file's size or hash is not what its source promised
+  | 'QUOTA_EXCEEDED' // the disk or the page's storage has no room
   | 'DISPOSED' // a tensor, model or device was used after dispose()
   | 'ABORTED'; // an AbortSignal fired (the signal's reason is the cause)
 
