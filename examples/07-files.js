@@ -9,7 +9,7 @@ for await (const piece of safetensorsPieces([{ name: 'w', element: 'f32', shape:
 const file = await openSafetensors(memorySource(new Uint8Array(Buffer.concat(pieces))));
 const entry = tensorEntry(file, 'w');
 const target = new Float32Array(6);
-await readTensor(file, entry, new Uint8Array(target.buffer));
+await readTensor(entry, new Uint8Array(target.buffer));
 console.log(entry.name, entry.element, entry.shape, target);
 
 // Prints:

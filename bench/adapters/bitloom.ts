@@ -186,7 +186,7 @@ async function compile({ createDevice }: Bitloom, options: Options): Promise<Wor
       const device = await createDevice('wasm', { threads: numberOption(options, 'threads') });
       const checkpoint = await openCheckpoint(modelPath(String(options.model)));
       const model = createModel(checkpoint.config);
-      const weights = await loadWeights(device, checkpoint.weights, model.tensors, checkpoint.fileName);
+      const weights = await loadWeights(device, checkpoint, model.tensors);
       const cache = new KvCache(device, model, 512, 'f16');
       const start = performance.now();
       for (const seqLen of [1, PREFILL_CHUNK]) {

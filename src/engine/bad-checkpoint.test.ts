@@ -36,7 +36,7 @@ const broken: readonly [name: string, faults: Faults, code: string, message: Reg
     /LlamaForCausalLM/,
   ],
   ['no architecture', { config: { architectures: null } }, 'UNSUPPORTED_ARCHITECTURE', /LlamaForCausalLM/],
-  ['an unknown activation', { config: { hidden_act: 'relu' } }, 'UNSUPPORTED_FEATURE', /silu/],
+  ['an unknown activation', { config: { hidden_act: 'snake' } }, 'UNSUPPORTED_FEATURE', /silu/],
   [
     'unknown rope scaling',
     { config: { rope_scaling: { rope_type: 'magic', factor: 2 } } },

@@ -1,19 +1,22 @@
 /** What a model is made of, whichever way its files are laid out: safetensors with JSON beside them, or GGUF. */
 import {
+  chooseWeights,
   type FileSet,
   type GenerationDefaults,
+  type GgufFile,
   generationDefaults,
   ggufTensorName,
   llamaConfigOfGguf,
-  type OpenFile,
-  openGguf,
-  openSafetensors,
+  openWeights,
   readJson,
   readText,
+  stackedTensor,
+  type TensorEntry,
   type TensorFile,
+  tensorEntry,
+  transposedTensor,
 } from '../format/index.ts';
-import { BitloomError } from '../ir/error.ts';
-import type { ConfigRecord } from '../model/index.ts';
+import type { ConfigRecord, TensorSpec } from '../model/index.ts';
 import {
   chatTemplate,
   chatTemplateOfConfig,
@@ -26,14 +29,14 @@ import {
 import { type ModelSource, openSource, type SourceOptions } from './source.ts';
 
 export interface Checkpoint {
-  /** Path, address or name of the weights file. */
+  /** Path, address or name of the weights. */
   readonly name: string;
   readonly format: 'safetensors' | 'gguf';
   /** A `config.json` record; from metadata where the file has no config.json. */
   readonly config: ConfigRecord;
   readonly weights: TensorFile;
-  /** The file's name for a tensor of the architecture. */
-  fileName(name: string): string;
+  /** A tensor of the architecture as the model uses it, however it lies in the files. Throws MISSING_TENSOR, BAD_WEIGHTS. */
+  tensor(spec: TensorSpec): TensorEntry;
   /** How the model's makers suggest to sample. */
   readonly generationDefaults: GenerationDefaults;
   readonly tokenizer: Tokenizer;
@@ -45,7 +48,29 @@ export interface Checkpoint {
 const templateOf = (source: string | null, tokenizer: Tokenizer): RenderChat | null =>
   source === null ? null : chatTemplate(source, { bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken });
 
-async function safetensorsCheckpoint(files: FileSet, file: OpenFile, signal?: AbortSignal): Promise<Checkpoint> {
+type Opened = Omit<Checkpoint, 'name' | 'close'>;
+
+/** The first of a tensor's names that the file has; names may lack the part of the model that saved them. */
+function namedEntry(file: TensorFile, { name, otherNames = [] }: TensorSpec): TensorEntry | undefined {
+  const names = [name, ...otherNames];
+  const bare = names.map((known) => known.replace(/^(model|transformer)\./, ''));
+  return [...names, ...bare].map((known) => file.tensors.get(known)).find((entry) => entry !== undefined);
+}
+
+/** A tensor of safetensors: under one of its names, put together from its parts, turned where it lies the other way. */
+function safetensorsTensor(file: TensorFile, spec: TensorSpec): TensorEntry {
+  const entry =
+    namedEntry(file, spec) ??
+    (spec.stackOf === undefined
+      ? tensorEntry(file, spec.name)
+      : stackedTensor(
+          spec.name,
+          spec.stackOf.map((name) => namedEntry(file, { ...spec, name }) ?? tensorEntry(file, name)),
+        ));
+  return spec.isTransposed ? transposedTensor(entry) : entry;
+}
+
+async function safetensorsCheckpoint(files: FileSet, weights: TensorFile, signal?: AbortSignal): Promise<Opened> {
   const optional = async (name: string) => ((await files.has(name, signal)) ? readJson(files, name, signal) : {});
   const config = await readJson(files, 'config.json', signal);
   const tokenizerConfig = await optional('tokenizer_config.json');
@@ -58,68 +83,46 @@ async function safetensorsCheckpoint(files: FileSet, file: OpenFile, signal?: Ab
     ? await readText(files, 'chat_template.jinja', signal)
     : chatTemplateOfConfig(tokenizerConfig);
   return {
-    name: file.name,
     format: 'safetensors',
     config,
-    weights: await openSafetensors(file, signal),
-    fileName: (name) => name,
+    weights,
+    tensor: (spec) => safetensorsTensor(weights, spec),
     generationDefaults: generationDefaults(generationConfig),
     tokenizer,
     chatTemplate: templateOf(template, tokenizer),
-    close: () => file.close(),
   };
 }
 
-async function ggufCheckpoint(file: OpenFile, signal?: AbortSignal): Promise<Checkpoint> {
-  const weights = await openGguf(file, signal);
+async function ggufCheckpoint(weights: GgufFile): Promise<Opened> {
   const tokenizer = tokenizerFromGguf(weights.metadata);
   return {
-    name: file.name,
     format: 'gguf',
     config: await llamaConfigOfGguf(weights),
     weights,
-    fileName: (name) => ggufTensorName(name) ?? name,
+    tensor: ({ name }) => tensorEntry(weights, ggufTensorName(name) ?? name),
     generationDefaults: {},
     tokenizer,
     chatTemplate: templateOf(chatTemplateOfGguf(weights.metadata), tokenizer),
-    close: () => file.close(),
   };
 }
 
-/** The weights file of a set that names none: the usual one, or the only one. Throws MISSING_FILE. */
-async function chooseWeights(files: FileSet, signal?: AbortSignal): Promise<string> {
-  const usual = 'model.safetensors';
-  const names = (await files.list(signal)) ?? ((await files.has(usual, signal)) ? [usual] : []);
-  const weights = names.filter((name) => name.endsWith('.safetensors') || name.endsWith('.gguf'));
-  const chosen = weights.includes(usual) ? usual : weights.length === 1 ? weights[0] : undefined;
-  if (chosen !== undefined) return chosen;
-  const found =
-    weights.length > 1 ? `several weights files: ${weights.join(', ')}` : 'no .safetensors or .gguf file in it';
-  throw new BitloomError(
-    'MISSING_FILE',
-    `${files.name}: ${found}; name a model folder, a .safetensors or a .gguf file`,
-    {
-      source: files.name,
-      weights,
-    },
-  );
-}
-
 /**
- * Opens a model folder (config.json, tokenizer.json and .safetensors, or a .gguf file) or such a weights file.
+ * Opens a model folder (config.json, tokenizer.json and .safetensors, or .gguf files) or such a weights file.
  * Throws MISSING_FILE, BAD_FILE, BAD_TOKENIZER, BAD_TEMPLATE, UNSUPPORTED_ARCHITECTURE.
  */
 export async function openCheckpoint(source: ModelSource, options: SourceOptions = {}): Promise<Checkpoint> {
   const { signal } = options;
-  const { files, weights } = await openSource(source, options);
-  const name = weights ?? (await chooseWeights(files, signal));
-  const file = await files.open(name, signal);
+  const { files, weights: named } = await openSource(source, options);
+  const weights = await openWeights(files, named ?? (await chooseWeights(files, signal)), signal);
+  const { close } = weights;
   try {
-    return await (name.endsWith('.safetensors')
-      ? safetensorsCheckpoint(files, file, signal)
-      : ggufCheckpoint(file, signal));
+    const opened =
+      weights.format === 'gguf'
+        ? await ggufCheckpoint(weights.file)
+        : await safetensorsCheckpoint(files, weights.file, signal);
+    return { ...opened, name: weights.file.name, close };
   } catch (error) {
-    await file.close();
+    await close();
     throw error;
   }
 }

@@ -3,15 +3,15 @@
  * matrices are laid in panels of rows on the way, which is what the kernels read.
  */
 
-import { readTensor, readTensorRows, type TensorEntry, type TensorFile, tensorEntry } from '../format/index.ts';
+import { readTensor, readTensorRows, rowBytes, rowCount, type TensorEntry } from '../format/index.ts';
 import { dtypeName, type ElementType, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
-import { byteLength, sameShape, type TensorType } from '../ir/shape.ts';
+import { byteLength, type Shape, sameShape, type TensorType } from '../ir/shape.ts';
 import type { TensorSpec } from '../model/index.ts';
 import { isNumberFormat, panel } from '../quant/index.ts';
 import type { DeviceBuffer } from '../target/target.ts';
 import { type Device, type DeviceProgram, nn, Storage, Tensor, trace } from '../tensor/index.ts';
-import { throwIfAborted } from './sequence.ts';
+import { throwIfAborted } from './turns.ts';
 
 /** Rows that one vector of the kernels covers. */
 const PANEL_ROWS = 4;
@@ -28,24 +28,40 @@ export interface WeightOptions {
   readonly onProgress?: ((event: LoadProgress) => void) | undefined;
 }
 
-/** How a tensor of the file lies on the device. */
-const placed = (element: ElementType): ElementType => (isNumberFormat(element) ? panel(element, PANEL_ROWS) : element);
+/** Where weights come from: a checkpoint is such. */
+export interface WeightSource {
+  /** As errors name it. */
+  readonly name: string;
+  tensor(spec: TensorSpec): TensorEntry;
+}
 
-function findEntry(file: TensorFile, spec: TensorSpec, fileName: (name: string) => string): TensorEntry {
-  const entry = tensorEntry(file, fileName(spec.name));
-  if (!sameShape(entry.shape, spec.shape)) {
+/** How a tensor of the file lies on the device. */
+export const placedElement = (element: ElementType): ElementType =>
+  isNumberFormat(element) ? panel(element, PANEL_ROWS) : element;
+
+const withoutOnes = (shape: Shape): Shape => shape.filter((size) => size !== 1);
+
+/** Whether a tensor's values are those of the shape that the architecture names: axes of size 1 say nothing. */
+const hasShape = ({ element, shape }: TensorEntry, wanted: Shape): boolean =>
+  sameShape(shape, wanted) || (!isPacked(element) && sameShape(withoutOnes(shape), withoutOnes(wanted)));
+
+/** The tensor of a checkpoint for a place in the architecture. Throws MISSING_TENSOR, BAD_WEIGHTS, UNSUPPORTED_DTYPE. */
+export function findWeight(source: WeightSource, spec: TensorSpec): TensorEntry {
+  const entry = source.tensor(spec);
+  const { name, element, shape } = entry;
+  if (!hasShape(entry, spec.shape)) {
     throw new BitloomError(
       'BAD_WEIGHTS',
-      `${file.source.name}: tensor "${entry.name}" has shape [${entry.shape.join(', ')}], the architecture needs [${spec.shape.join(', ')}]`,
-      { name: entry.name, shape: entry.shape, expected: spec.shape },
+      `${source.name}: tensor "${name}" has shape [${shape.join(', ')}], the architecture needs [${spec.shape.join(', ')}]`,
+      { name, shape, expected: spec.shape },
     );
   }
-  const isFloat = ['f32', 'f16', 'bf16'].includes(dtypeName(entry.element));
-  if (!isFloat && !(isNumberFormat(entry.element) && spec.shape.length === 2)) {
+  const isFloat = ['f32', 'f16', 'bf16'].includes(dtypeName(element));
+  if (!isFloat && !(isNumberFormat(element) && spec.shape.length >= 2)) {
     throw new BitloomError(
       'UNSUPPORTED_DTYPE',
-      `${file.source.name}: tensor "${entry.name}" is ${dtypeName(entry.element)}; weights are f32, f16, bf16 or, for matrices, a packed format`,
-      { name: entry.name },
+      `${source.name}: tensor "${name}" is ${dtypeName(element)}; weights are f32, f16, bf16 or, for matrices, a packed format`,
+      { name },
     );
   }
   return entry;
@@ -69,8 +85,8 @@ class PanelLoader {
   }
 
   /** Bytes of a stage that takes every stripe of a tensor. */
-  static stageBytes({ element, shape }: TensorEntry): number {
-    return isPacked(element) ? byteLength({ dtype: element, shape: [Math.min(STRIPE_ROWS, shape[0]!), shape[1]!] }) : 0;
+  static stageBytes(entry: TensorEntry): number {
+    return isPacked(entry.element) ? Math.min(STRIPE_ROWS, rowCount(entry)) * rowBytes(entry) : 0;
   }
 
   #program(type: TensorType): Promise<DeviceProgram> {
@@ -83,14 +99,20 @@ class PanelLoader {
     return program;
   }
 
-  async load(file: TensorFile, entry: TensorEntry, target: DeviceBuffer, signal?: AbortSignal): Promise<void> {
-    const [rows, columns] = entry.shape as readonly [number, number];
-    const rowBytes = entry.byteLength / Math.max(1, rows);
+  /** Rows of matrices, or of stacks of them, into panels of `target`. */
+  async load(entry: TensorEntry, target: DeviceBuffer, signal?: AbortSignal): Promise<void> {
+    const [rows, size, columns] = [rowCount(entry), rowBytes(entry), entry.shape.at(-1)!];
+    const placedBytes = (count: number) => byteLength({ dtype: placedElement(entry.element), shape: [count, columns] });
     const countAt = (row: number) => Math.min(STRIPE_ROWS, rows - row);
     const read = async (row: number, stage: DeviceBuffer): Promise<void> => {
       if (row >= rows) return;
-      const bytes = this.#device.bytes(stage).subarray(0, countAt(row) * rowBytes);
-      await readTensorRows(file, entry, row, countAt(row), bytes, signal);
+      await readTensorRows(
+        entry,
+        row,
+        countAt(row),
+        this.#device.bytes(stage).subarray(0, countAt(row) * size),
+        signal,
+      );
     };
     let [stage, next] = this.#stages as [DeviceBuffer, DeviceBuffer];
     await read(0, stage);
@@ -99,8 +121,7 @@ class PanelLoader {
       const reading = read(row + STRIPE_ROWS, next);
       const count = countAt(row);
       const program = await this.#program({ dtype: entry.element, shape: [count, columns] });
-      const room = byteLength({ dtype: placed(entry.element), shape: [count, columns] });
-      await Promise.all([program.run([stage], [target.slice(row * rowBytes, room)]), reading]);
+      await Promise.all([program.run([stage], [target.slice(placedBytes(row), placedBytes(count))]), reading]);
       [stage, next] = [next, stage];
     }
   }
@@ -112,17 +133,16 @@ class PanelLoader {
 }
 
 /**
- * Loads the tensors that an architecture needs. `fileName` maps their names to the file's.
+ * Loads the tensors that an architecture needs.
  * Throws MISSING_TENSOR, BAD_WEIGHTS, UNSUPPORTED_DTYPE, OUT_OF_MEMORY, BAD_FILE, ABORTED.
  */
 export async function loadWeights(
   device: Device,
-  file: TensorFile,
+  source: WeightSource,
   specs: readonly TensorSpec[],
-  fileName: (name: string) => string,
   options: WeightOptions = {},
 ): Promise<ReadonlyMap<string, Tensor>> {
-  const found = specs.map((spec) => ({ spec, entry: findEntry(file, spec, fileName) }));
+  const found = specs.map((spec) => ({ spec, entry: findWeight(source, spec) }));
   const totalBytes = found.reduce((sum, { entry }) => sum + entry.byteLength, 0);
   const stageBytes = found.reduce((most, { entry }) => Math.max(most, PanelLoader.stageBytes(entry)), 0);
   const panels = new PanelLoader(device, stageBytes);
@@ -132,11 +152,11 @@ export async function loadWeights(
     for (const { spec, entry } of found) {
       throwIfAborted(options.signal);
       options.onProgress?.({ phase: 'weights', loadedBytes, totalBytes });
-      const type: TensorType = { dtype: placed(entry.element), shape: spec.shape };
+      const type: TensorType = { dtype: placedElement(entry.element), shape: spec.shape };
       const buffer = device.allocate(byteLength(type));
       weights.set(spec.name, Tensor.from(type, Storage.onDevice(device, buffer)));
-      if (isPacked(entry.element)) await panels.load(file, entry, buffer, options.signal);
-      else await readTensor(file, entry, device.bytes(buffer).subarray(0, entry.byteLength), options.signal);
+      if (isPacked(entry.element)) await panels.load(entry, buffer, options.signal);
+      else await readTensor(entry, device.bytes(buffer).subarray(0, entry.byteLength), options.signal);
       loadedBytes += entry.byteLength;
     }
   } finally {

@@ -263,7 +263,7 @@ export async function load(
       ...(threads === undefined ? {} : { threads }),
       ...(onWarning === undefined ? {} : { onWarning }),
     });
-    const weights = await loadWeights(device, checkpoint.weights, architecture.tensors, checkpoint.fileName, {
+    const weights = await loadWeights(device, checkpoint, architecture.tensors, {
       signal,
       onProgress,
     });

@@ -27,7 +27,7 @@ const written = async (content: GgufContent) => openGguf(memorySource(await coll
 async function numbers(file: TensorFile, name: string): Promise<Float32Array> {
   const entry = tensorEntry(file, name);
   const bytes = new Uint8Array(entry.byteLength);
-  await readTensor(file, entry, bytes);
+  await readTensor(entry, bytes);
   return unpack(
     entry.element,
     bytes,
@@ -143,7 +143,7 @@ describe('a Llama in GGUF', () => {
       ...source.tensors,
       ['model.extra.weight', { ...tensorEntry(source, 'model.norm.weight'), name: 'model.extra.weight' }],
     ]);
-    expect(() => llamaToGguf({ source: source.source, tensors }, config, { format: 'F16', name: 'x' })).toThrow(
+    expect(() => llamaToGguf({ name: source.name, tensors }, config, { format: 'F16', name: 'x' })).toThrow(
       failure('UNSUPPORTED_ARCHITECTURE', 'model.extra.weight'),
     );
     expect(() => llamaToGguf(source, config, { format: 'I4_G64', name: 'x' })).toThrow(

@@ -74,19 +74,19 @@ class LlamaKeys {
     if (value === undefined || typeof value === 'number') return value;
     const list = ArrayBuffer.isView(value) ? Array.from(value as ArrayLike<number | bigint>, Number) : [];
     if (list.length > 0 && list.every((entry) => entry === list[0])) return list[0];
-    throw badFile(this.#file.source, `metadata "llama.${key}" is not one number`, { key });
+    throw badFile(this.#file, `metadata "llama.${key}" is not one number`, { key });
   }
 
   needed(key: string): number {
     const value = this.number(key);
     if (value !== undefined) return value;
-    throw badFile(this.#file.source, `lacks the metadata key "llama.${key}"`, { key });
+    throw badFile(this.#file, `lacks the metadata key "llama.${key}"`, { key });
   }
 
   text(key: string): string | undefined {
     const value = this.#file.metadata.get(`llama.${key}`);
     if (value === undefined || typeof value === 'string') return value;
-    throw badFile(this.#file.source, `metadata "llama.${key}" is not a string`, { key });
+    throw badFile(this.#file, `metadata "llama.${key}" is not a string`, { key });
   }
 }
 
@@ -95,14 +95,14 @@ function requireLlama(file: GgufFile, keys: LlamaKeys): void {
   if (architecture !== 'llama') {
     throw new BitloomError(
       'UNSUPPORTED_ARCHITECTURE',
-      `${file.source.name} has the architecture "${String(architecture)}"; GGUF files of "llama" are supported`,
+      `${file.name} has the architecture "${String(architecture)}"; GGUF files of "llama" are supported`,
       { architecture: String(architecture) },
     );
   }
   if ((keys.number('expert_count') ?? 0) > 0) {
     throw new BitloomError(
       'UNSUPPORTED_FEATURE',
-      `${file.source.name} is a mixture of experts; dense Llama models are supported`,
+      `${file.name} is a mixture of experts; dense Llama models are supported`,
     );
   }
 }
@@ -112,8 +112,8 @@ async function ropeScaling(file: GgufFile, keys: LlamaKeys): Promise<JsonRecord 
   if (file.tensors.has('rope_freqs.weight')) {
     const entry = tensorEntry(file, 'rope_freqs.weight');
     const factors = new Float32Array(entry.byteLength / 4);
-    if (entry.element !== 'f32') throw badFile(file.source, 'rope_freqs.weight is not f32');
-    await readTensor(file, entry, new Uint8Array(factors.buffer));
+    if (entry.element !== 'f32') throw badFile(file, 'rope_freqs.weight is not f32');
+    await readTensor(entry, new Uint8Array(factors.buffer));
     return { rope_type: 'factors', factors: [...factors] };
   }
   const kind = keys.text('rope.scaling.type') ?? 'none';
@@ -135,7 +135,7 @@ export async function llamaConfigOfGguf(file: GgufFile): Promise<JsonRecord> {
   if (rotaryDim !== headDim || (keys.number('attention.value_length') ?? headDim) !== headDim) {
     throw new BitloomError(
       'UNSUPPORTED_FEATURE',
-      `${file.source.name} rotates ${rotaryDim} of ${headDim} elements a head, or has values of another size; whole equal heads are supported`,
+      `${file.name} rotates ${rotaryDim} of ${headDim} elements a head, or has values of another size; whole equal heads are supported`,
     );
   }
   return {

@@ -18,9 +18,10 @@ import {
   MOST_NAME_BYTES,
   SUPPORTED_GGUF_TYPES,
 } from './gguf-types.ts';
-import { checkLayout, type TensorEntry, type TensorFile, tensorBytes } from './tensor-file.ts';
+import { checkLayout, type StoredTensor, storedTensor, type TensorFile } from './tensor-file.ts';
 
 export interface GgufFile extends TensorFile {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly metadata: ReadonlyMap<string, MetadataValue>;
   /** The type that each key's value had in the file. */
   readonly metadataTypes: ReadonlyMap<string, MetadataType>;
@@ -72,7 +73,7 @@ function parseHeader(cursor: GgufCursor, source: ByteSource): GgufFile {
     throw badFile(source, `has two tensors called "${twice.name}"`, { name: twice.name });
   }
   checkLayout(source, entries, dataStart, source.sizeBytes);
-  return { source, metadata, metadataTypes, tensors };
+  return { name: source.name, metadata, metadataTypes, tensors };
 }
 
 function checkVersion(version: number, source: ByteSource): void {
@@ -119,7 +120,7 @@ function toEntry(
   source: ByteSource,
   dataStart: number,
   alignment: number,
-): TensorEntry {
+): StoredTensor {
   const element = elementOfGgufType(type);
   if (element === undefined) {
     throw new BitloomError(
@@ -133,11 +134,5 @@ function toEntry(
       name,
       offset,
     });
-  return {
-    name,
-    element,
-    shape,
-    byteOffset: dataStart + offset,
-    byteLength: tensorBytes(source, name, element, shape),
-  };
+  return storedTensor(source, { name, element, shape, byteOffset: dataStart + offset });
 }

@@ -113,7 +113,7 @@ function converted(file: TensorFile, entry: TensorEntry, name: string, format: s
   if (entry.shape.length !== 1 && entry.shape.length !== 2) {
     throw new BitloomError(
       'BAD_WEIGHTS',
-      `${file.source.name}: "${entry.name}" has ${entry.shape.length} axes; a Llama has vectors and matrices`,
+      `${file.name}: "${entry.name}" has ${entry.shape.length} axes; a Llama has vectors and matrices`,
       { name: entry.name },
     );
   }
@@ -126,7 +126,7 @@ function converted(file: TensorFile, entry: TensorEntry, name: string, format: s
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       const bytes = new Uint8Array((entry.byteLength / rows) * count);
-      await readTensorRows(file, entry, first, count, bytes);
+      await readTensorRows(entry, first, count, bytes);
       const values = unpack(entry.element, bytes, count, columns);
       yield pack(element, isPermuted ? permuted(values, columns, headDim) : values, columns);
     }
@@ -166,7 +166,7 @@ export function llamaToGguf(file: TensorFile, config: JsonRecord, options: Llama
       if (name !== undefined) return converted(file, entry, name, format.name, headDim);
       throw new BitloomError(
         'UNSUPPORTED_ARCHITECTURE',
-        `${file.source.name}: a Llama in GGUF has no tensor for "${entry.name}"`,
+        `${file.name}: a Llama in GGUF has no tensor for "${entry.name}"`,
         { name: entry.name },
       );
     });

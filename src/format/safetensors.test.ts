@@ -23,7 +23,7 @@ describe('safetensors', () => {
       const entry = opened.tensors.get(name)!;
       expect(entry).toMatchObject({ element, shape });
       const target = new Uint8Array(entry.byteLength);
-      await readTensor(opened, entry, target);
+      await readTensor(entry, target);
       expect(target).toEqual(data);
     }
     expect((await open(await collect(safetensorsPieces([])))).tensors.size).toBe(0);

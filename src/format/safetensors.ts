@@ -8,11 +8,11 @@ import { type ByteSource, badFile, readExactly } from './byte-source.ts';
 import { isRecord, type JsonRecord, parseJson } from './json.ts';
 import {
   checkLayout,
+  type StoredTensor,
   sourceBytes,
-  type TensorEntry,
+  storedTensor,
   type TensorFile,
   type TensorSource,
-  tensorBytes,
   tensorPieces,
 } from './tensor-file.ts';
 
@@ -31,6 +31,7 @@ const DTYPES: Readonly<Record<string, DType>> = {
 };
 
 export interface SafetensorsFile extends TensorFile {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** The header's `__metadata__`. */
   readonly metadata: ReadonlyMap<string, string>;
 }
@@ -57,13 +58,13 @@ export async function openSafetensors(source: ByteSource, signal?: AbortSignal):
   const end = checkNoHoles(source, ordered, start);
   if (end !== source.sizeBytes) throw badFile(source, `has ${source.sizeBytes - end} bytes behind its last tensor`);
   return {
-    source,
+    name: source.name,
     metadata: readMetadata(source, metadata),
     tensors: new Map(ordered.map((entry) => [entry.name, entry])),
   };
 }
 
-function checkNoHoles(source: ByteSource, ordered: readonly TensorEntry[], start: number): number {
+function checkNoHoles(source: ByteSource, ordered: readonly StoredTensor[], start: number): number {
   let at = start;
   for (const { name, byteOffset, byteLength } of ordered) {
     if (byteOffset !== at)
@@ -85,7 +86,7 @@ function readMetadata(source: ByteSource, value: unknown): Map<string, string> {
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isSizes = (value: unknown): value is number[] => Array.isArray(value) && value.every(isSize);
 
-function readEntry(source: ByteSource, name: string, record: unknown, start: number): TensorEntry {
+function readEntry(source: ByteSource, name: string, record: unknown, start: number): StoredTensor {
   const { dtype, shape, data_offsets: offsets } = isRecord(record) ? record : ({} as JsonRecord);
   if (typeof dtype !== 'string' || !isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) {
     throw badFile(source, `tensor "${name}" lacks a valid dtype, shape or data_offsets`, { name });
@@ -100,15 +101,15 @@ function readEntry(source: ByteSource, name: string, record: unknown, start: num
     );
   }
   const [begin, end] = offsets as [number, number];
-  const needed = tensorBytes(source, name, element, shape);
-  if (end - begin !== needed) {
+  const entry = storedTensor(source, { name, element, shape, byteOffset: start + begin });
+  if (end - begin !== entry.byteLength) {
     throw badFile(
       source,
-      `tensor "${name}" ${dtype} [${shape.join(', ')}] takes ${needed} bytes, but its offsets span ${end - begin}`,
+      `tensor "${name}" ${dtype} [${shape.join(', ')}] takes ${entry.byteLength} bytes, but its offsets span ${end - begin}`,
       { name },
     );
   }
-  return { name, element, shape, byteOffset: start + begin, byteLength: needed };
+  return entry;
 }
 
 /**

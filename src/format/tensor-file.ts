@@ -4,65 +4,85 @@ import { BitloomError } from '../ir/error.ts';
 import { byteLength, elementCount, type Shape } from '../ir/shape.ts';
 import { type ByteSource, badFile, readExactly } from './byte-source.ts';
 
-/** One tensor of a file: type, shape (outermost axis first) and the bytes it occupies. */
+/** One tensor: type, shape (outermost axis first), bytes, and how its rows are read. */
 export interface TensorEntry {
   readonly name: string;
   readonly element: ElementType;
   readonly shape: Shape;
-  /** From the start of the file. */
-  readonly byteOffset: number;
   readonly byteLength: number;
+  /** Fills `target`, exactly as long as `count` rows, with those from `first` on. */
+  readRows(first: number, count: number, target: Uint8Array, signal?: AbortSignal): Promise<void>;
 }
 
-/** An opened file whose header has been read and checked; its tensors lie inside it and do not overlap. */
-export interface TensorFile {
+/** A tensor that lies in a file in one piece. */
+export interface StoredTensor extends TensorEntry {
   readonly source: ByteSource;
+  /** From the start of the file. */
+  readonly byteOffset: number;
+}
+
+/** Opened weights, in one file or several, whose headers have been read and checked. */
+export interface TensorFile {
+  /** As errors name it. */
+  readonly name: string;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
 }
 
 /** Rows of a tensor: all axes but the last, multiplied. */
 export const rowCount = ({ shape }: { readonly shape: Shape }): number => elementCount(shape.slice(0, -1));
 
+/** Bytes of one row; 0 where there are no rows. */
+export const rowBytes = (entry: { readonly shape: Shape; readonly byteLength: number }): number =>
+  rowCount(entry) === 0 ? 0 : entry.byteLength / rowCount(entry);
+
+/** A tensor at a place in a file. */
+export function storedTensor(
+  source: ByteSource,
+  { name, element, shape, byteOffset }: Pick<StoredTensor, 'name' | 'element' | 'shape' | 'byteOffset'>,
+): StoredTensor {
+  const size = tensorBytes(source, name, element, shape);
+  const rowSize = rowBytes({ shape, byteLength: size });
+  return {
+    source,
+    name,
+    element,
+    shape,
+    byteOffset,
+    byteLength: size,
+    readRows: (first, _, target, signal) => readExactly(source, target, byteOffset + first * rowSize, signal),
+  };
+}
+
 /** The tensor called `name`. Throws MISSING_TENSOR. */
 export function tensorEntry(file: TensorFile, name: string): TensorEntry {
   const entry = file.tensors.get(name);
   if (entry !== undefined) return entry;
-  throw new BitloomError(
-    'MISSING_TENSOR',
-    `${file.source.name} has no tensor "${name}" among its ${file.tensors.size}`,
-    { name },
-  );
+  throw new BitloomError('MISSING_TENSOR', `${file.name} has no tensor "${name}" among its ${file.tensors.size}`, {
+    name,
+  });
 }
 
 /** Reads a whole tensor into `target`, which must be exactly as long. Throws BAD_FILE, INVALID_ARGUMENT. */
-export async function readTensor(
-  file: TensorFile,
-  entry: TensorEntry,
-  target: Uint8Array,
-  signal?: AbortSignal,
-): Promise<void> {
-  await readTensorRows(file, entry, 0, rowCount(entry), target, signal);
-}
+export const readTensor = (entry: TensorEntry, target: Uint8Array, signal?: AbortSignal): Promise<void> =>
+  readTensorRows(entry, 0, rowCount(entry), target, signal);
 
-/** Reads `count` rows from `first` on into `target`, which must be exactly as long. */
+/** Reads `count` rows from `first` on into `target`, which must be exactly as long. Throws BAD_FILE, INVALID_ARGUMENT. */
 export async function readTensorRows(
-  file: TensorFile,
   entry: TensorEntry,
   first: number,
   count: number,
   target: Uint8Array,
   signal?: AbortSignal,
 ): Promise<void> {
-  const rows = rowCount(entry);
-  const rowBytes = rows === 0 ? 0 : entry.byteLength / rows;
-  if (first < 0 || count < 0 || first + count > rows || target.byteLength !== count * rowBytes) {
+  const [rows, size] = [rowCount(entry), rowBytes(entry)];
+  if (first < 0 || count < 0 || first + count > rows || target.byteLength !== count * size) {
     throw new BitloomError(
       'INVALID_ARGUMENT',
-      `rows ${first} to ${first + count} of "${entry.name}" (${rows} rows of ${rowBytes} bytes) do not fit a target of ${target.byteLength} bytes`,
+      `rows ${first} to ${first + count} of "${entry.name}" (${rows} rows of ${size} bytes) do not fit a target of ${target.byteLength} bytes`,
       { name: entry.name, first, count },
     );
   }
-  await readExactly(file.source, target, entry.byteOffset + first * rowBytes, signal);
+  if (count > 0) await entry.readRows(first, count, target, signal);
 }
 
 /** The product of sizes, or undefined where it is beyond 2^53. */
@@ -91,10 +111,10 @@ export function tensorBytes(source: ByteSource, name: string, element: ElementTy
 /** Checks that tensors lie in [start, end) of the file without overlap. Throws BAD_FILE. Returns them by offset. */
 export function checkLayout(
   source: ByteSource,
-  entries: readonly TensorEntry[],
+  entries: readonly StoredTensor[],
   start: number,
   end: number,
-): TensorEntry[] {
+): StoredTensor[] {
   const ordered = entries.toSorted((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
   let at = start;
   for (const { name, byteOffset, byteLength: size } of ordered) {
