@@ -77,6 +77,7 @@ function fakeEngine(onPiece: (index: number) => void = () => {}) {
       text: pieces.join(''),
       tokens,
       promptTokens: 7,
+      cachedTokens: 0,
       finishReason: 'stop' as const,
       timings,
     }));
@@ -122,6 +123,7 @@ describe('bitloom run', () => {
       text: 'one two',
       tokens: [0, 1, 2],
       promptTokens: 7,
+      cachedTokens: 0,
       finishReason: 'stop',
       timings: { loadMs: 1, firstTokenMs: 2, prefillTokensPerSecond: 3, decodeTokensPerSecond: 4 },
     });

@@ -1,6 +1,13 @@
 /** Loading models and generating text. */
 export { type Checkpoint, openCheckpoint } from './checkpoint.ts';
-export type { GenerateOptions, Generation, GenerationChunk, GenerationResult } from './generation.ts';
+export type {
+  GenerateOptions,
+  Generation,
+  GenerationChunk,
+  GenerationResult,
+  LogprobEntry,
+  TokenLogprob,
+} from './generation.ts';
 export type { KvCacheType } from './kv-cache.ts';
 export type { LanguageModel, TokenFacts } from './language-model.ts';
 export type { LoadProgress } from './load-weights.ts';

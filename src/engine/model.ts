@@ -12,12 +12,20 @@ import {
   type Tokenizer,
 } from '../text/index.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
-import { type GenerateOptions, Generation, type GenerationResult, generateTokens } from './generation.ts';
+import {
+  type GenerateOptions,
+  Generation,
+  type GenerationChunk,
+  type GenerationResult,
+  generateTokens,
+} from './generation.ts';
 import type { KvCacheType } from './kv-cache.ts';
 import type { LanguageModel } from './language-model.ts';
 import { type LoadProgress, loadWeights } from './load-weights.ts';
-import { Sequence, throwIfAborted } from './sequence.ts';
+import { RequestQueue } from './request-queue.ts';
+import { Sequence } from './sequence.ts';
 import type { ModelSource } from './source.ts';
+import { throwIfAborted, turnTaker } from './turns.ts';
 
 export interface LoadOptions {
   /** Default `auto`: the fastest that runs here. */
@@ -77,7 +85,7 @@ export class Model implements LanguageModel {
   readonly info: ModelInfo;
   readonly #parts: ModelParts;
   readonly #render: RenderChat | null;
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #queue = new RequestQueue();
   #isDisposed = false;
 
   /** @internal */
@@ -124,9 +132,9 @@ export class Model implements LanguageModel {
   async *#inTurn(
     prompt: string | readonly ChatMessage[],
     options: GenerateOptions,
-  ): AsyncGenerator<{ tokenId: number; text: string }, GenerationResult> {
+  ): AsyncGenerator<GenerationChunk, GenerationResult> {
     const { sequence, loadMs, checkpoint } = this.#parts;
-    const release = await this.#lock();
+    const release = await this.#queue.enter(options.signal);
     try {
       const ids = this.tokenize(prompt, { raw: options.raw });
       const { temperature, topK, topP, minP, repetitionPenalty } = checkpoint.generationDefaults;
@@ -143,9 +151,9 @@ export class Model implements LanguageModel {
 
   /** Loss in nats of each token but the first, given those before it. Throws CONTEXT_OVERFLOW, ABORTED. */
   async score(tokens: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    const release = await this.#lock();
+    const release = await this.#queue.enter(signal);
     try {
-      return await this.#parts.sequence.score(tokens, signal);
+      return await this.#parts.sequence.score(tokens, turnTaker(signal));
     } finally {
       release();
     }
@@ -153,35 +161,20 @@ export class Model implements LanguageModel {
 
   /** Logits [vocabSize] f32 after the last of `tokens`, from an empty cache. */
   async logits(tokens: readonly number[]): Promise<Float32Array> {
-    const release = await this.#lock();
+    const release = await this.#queue.enter();
     try {
       this.#parts.sequence.reset();
-      return (await this.#parts.sequence.append(tokens)).slice();
+      return (await this.#parts.sequence.append(tokens, turnTaker(undefined))).slice();
     } finally {
       release();
     }
   }
 
-  /** Waits for earlier requests; the result lets the next one go. */
-  async #lock(): Promise<() => void> {
-    const earlier = this.#queue;
-    let release: () => void = () => {};
-    this.#queue = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    await earlier;
-    if (this.#isDisposed) {
-      release();
-      throw new BitloomError('DISPOSED', 'the model was used after dispose()');
-    }
-    return release;
-  }
-
-  /** Frees the weights, the cache and the device's threads. May be called twice. */
+  /** Ends what runs, with DISPOSED, and frees the weights, the cache and the device's threads. May be called twice. */
   async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    await this.#queue;
+    this.#queue.close();
     await this.#parts.sequence.dispose();
     for (const tensor of this.#parts.weights.values()) tensor.dispose();
     this.#parts.device.dispose();

@@ -1,19 +1,15 @@
 /** One token sequence on a device: prefill in chunks, decode one by one, or score a text. */
 import { BitloomError } from '../ir/error.ts';
 import type { CausalModel } from '../model/index.ts';
+import type { Pause } from '../target/target.ts';
 import type { Device } from '../tensor/index.ts';
 import { KvCache, type KvCacheType } from './kv-cache.ts';
+import { disposedError } from './request-queue.ts';
 import { StepProgram, type StepResult, type Weights } from './step-program.ts';
 
 /** Tokens per step: a step is padded to the next of these. The last is the prefill chunk. */
 const STEP_SIZES = [1, 8, 16, 32, 64, 128] as const;
 export const PREFILL_CHUNK = STEP_SIZES[STEP_SIZES.length - 1]!;
-
-/** Rejects with the signal's reason as cause once it fired. Throws ABORTED. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted)
-    throw new BitloomError('ABORTED', 'the call was aborted by its signal', {}, { cause: signal.reason });
-}
 
 export class Sequence {
   readonly contextLength: number;
@@ -22,7 +18,10 @@ export class Sequence {
   readonly #model: CausalModel;
   readonly #weights: Weights;
   readonly #programs = new Map<string, Promise<StepProgram>>();
-  #length = 0;
+  /** Tokens whose keys and values the cache holds. A step that fails or is aborted adds none. */
+  readonly #tokens: number[] = [];
+  #running: Promise<unknown> = Promise.resolve();
+  #isDisposed = false;
 
   constructor(device: Device, model: CausalModel, weights: Weights, contextLength: number, cacheType: KvCacheType) {
     this.contextLength = contextLength;
@@ -34,11 +33,27 @@ export class Sequence {
 
   /** Tokens in the cache. */
   get length(): number {
-    return this.#length;
+    return this.#tokens.length;
+  }
+
+  /** Logits that a step gives. */
+  get vocabSize(): number {
+    return this.#model.vocabSize;
   }
 
   reset(): void {
-    this.#length = 0;
+    this.#tokens.length = 0;
+  }
+
+  /**
+   * Makes the cache hold the longest beginning of `tokens` that it has already, but not the last token, whose
+   * logits are wanted. Returns its length: `append` the rest.
+   */
+  rewind(tokens: readonly number[]): number {
+    let shared = 0;
+    while (shared < tokens.length - 1 && this.#tokens[shared] === tokens[shared]) shared++;
+    this.#tokens.length = Math.min(this.#tokens.length, shared);
+    return this.#tokens.length;
   }
 
   /** The program for a step of at least `count` tokens; compiled on first use. */
@@ -52,46 +67,77 @@ export class Sequence {
     return program;
   }
 
-  /** Appends tokens and gives the logits [vocabSize] after the last one; a view that the next call overwrites. Throws ABORTED, CONTEXT_OVERFLOW. */
-  async append(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    this.#requireRoom(tokens.length);
-    let logits = new Float32Array(0);
-    for (let done = 0; done < tokens.length; done += PREFILL_CHUNK) {
-      throwIfAborted(signal);
-      const chunk = tokens.slice(done, done + PREFILL_CHUNK);
-      const program = await this.program(chunk.length);
-      logits = (await program.run(chunk, this.#length, [chunk.length - 1])) as Float32Array<ArrayBuffer>;
-      this.#length += chunk.length;
-    }
-    return logits;
+  /**
+   * Appends tokens and gives the logits [vocabSize] after the last one; a view that the next call overwrites.
+   * `pause` is awaited before each step and within long ones; where it throws, the cache holds the steps before.
+   * Throws CONTEXT_OVERFLOW, and what `pause` throws.
+   */
+  append(tokens: readonly number[], pause?: Pause): Promise<Float32Array> {
+    return this.#run(async () => {
+      this.requireRoom(this.length + tokens.length);
+      let logits: Float32Array = new Float32Array(0);
+      for (let done = 0; done < tokens.length; done += PREFILL_CHUNK) {
+        const chunk = tokens.slice(done, done + PREFILL_CHUNK);
+        logits = await this.#step(chunk, 'logits', [chunk.length - 1], pause);
+      }
+      return logits;
+    });
   }
 
   /** Loss in nats of each token but the first, given those before it. Starts from an empty cache. */
-  async score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    this.reset();
-    this.#requireRoom(tokens.length);
-    const losses = new Float32Array(Math.max(0, tokens.length - 1));
-    for (let done = 0; done < losses.length; done += PREFILL_CHUNK) {
-      throwIfAborted(signal);
-      const chunk = tokens.slice(done, Math.min(done + PREFILL_CHUNK, losses.length));
-      const program = await this.program(chunk.length, 'losses');
-      const result = await program.run(chunk, this.#length, tokens.slice(done + 1, done + 1 + chunk.length));
-      losses.set(result.subarray(0, chunk.length), done);
-      this.#length += chunk.length;
-    }
-    return losses;
+  score(tokens: readonly number[], pause?: Pause): Promise<Float32Array> {
+    return this.#run(async () => {
+      this.requireRoom(tokens.length);
+      this.reset();
+      const losses = new Float32Array(Math.max(0, tokens.length - 1));
+      for (let done = 0; done < losses.length; done += PREFILL_CHUNK) {
+        const chunk = tokens.slice(done, Math.min(done + PREFILL_CHUNK, losses.length));
+        const targets = tokens.slice(done + 1, done + 1 + chunk.length);
+        const result = await this.#step(chunk, 'losses', targets, pause);
+        losses.set(result.subarray(0, chunk.length), done);
+      }
+      return losses;
+    });
   }
 
-  #requireRoom(count: number): void {
-    if (this.#length + count <= this.contextLength) return;
+  /** One step; `pick` and the result are those of `StepProgram.run`. */
+  async #step(
+    chunk: readonly number[],
+    result: StepResult,
+    pick: readonly number[],
+    pause: Pause | undefined,
+  ): Promise<Float32Array> {
+    const pauseHere = async (): Promise<void> => {
+      await pause?.();
+      if (this.#isDisposed) throw disposedError();
+    };
+    await pauseHere();
+    const program = await this.program(chunk.length, result);
+    const view = await program.run(chunk, this.length, pick, pauseHere);
+    this.#tokens.push(...chunk);
+    return view;
+  }
+
+  #run<T>(work: () => Promise<T>): Promise<T> {
+    const running = work();
+    this.#running = running.catch(() => {});
+    return running;
+  }
+
+  /** Throws CONTEXT_OVERFLOW where the context does not hold `count` tokens. */
+  requireRoom(count: number): void {
+    if (count <= this.contextLength) return;
     throw new BitloomError(
       'CONTEXT_OVERFLOW',
-      `${this.#length + count} tokens do not fit the context of ${this.contextLength}; shorten the prompt or load with a larger contextLength`,
-      { tokens: this.#length + count, contextLength: this.contextLength },
+      `${count} tokens do not fit the context of ${this.contextLength}; shorten the prompt or load with a larger contextLength`,
+      { tokens: count, contextLength: this.contextLength },
     );
   }
 
+  /** Ends the step that runs, which rejects with DISPOSED, and frees the cache. */
   async dispose(): Promise<void> {
+    this.#isDisposed = true;
+    await this.#running;
     for (const program of this.#programs.values()) (await program).dispose();
     this.cache.dispose();
   }

@@ -4,7 +4,7 @@
  */
 import { byteLength, type Shape, type TensorType } from '../ir/shape.ts';
 import type { CausalModel, LayerCache } from '../model/index.ts';
-import type { DeviceBuffer } from '../target/target.ts';
+import type { DeviceBuffer, Pause } from '../target/target.ts';
 import { type Device, type DeviceProgram, type Donation, numpy as np, type Tensor, trace } from '../tensor/index.ts';
 import type { KvCache } from './kv-cache.ts';
 
@@ -93,12 +93,13 @@ export class StepProgram {
   /**
    * Runs tokens (at most `seqLen`; the rest is padding) at positions from `start` on. `pick`: the row
    * whose logits are wanted, or the target ids. Gives a view of the result that the next run overwrites.
+   * Where `pause` throws half-way, the caches hold what they held at the positions before `start`.
    */
-  async run(tokens: readonly number[], start: number, pick: readonly number[]): Promise<Float32Array> {
+  async run(tokens: readonly number[], start: number, pick: readonly number[], pause?: Pause): Promise<Float32Array> {
     this.#set(this.#controls.tokens, tokens);
     this.#set(this.#controls.start, [start]);
     this.#set(this.#controls.pick, pick);
-    await this.#program.run(this.#inputs, this.#outputs);
+    await this.#program.run(this.#inputs, this.#outputs, pause);
     const bytes = this.#device.bytes(this.#result);
     return new Float32Array(bytes.buffer, bytes.byteOffset, this.#program.outputs[0]!.shape[0]!);
   }

@@ -5,6 +5,7 @@ import { access, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { env, pid } from 'node:process';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { BitloomError } from '../ir/error.ts';
 import type { Platform, RandomAccessFile } from './platform.ts';
@@ -168,5 +169,6 @@ export const platform: Platform = {
     availableBytes: process.availableMemory?.() ?? freemem(),
   }),
   environment: (name) => env[name],
+  nextTurn: () => setImmediate(),
   wasm: wasmHost,
 };

@@ -49,6 +49,8 @@ export interface Platform {
   memory(): MemoryInfo | undefined;
   /** A setting from the environment; always undefined in browsers. */
   environment(name: string): string | undefined;
+  /** Resolves once the other tasks that wait for this thread had their turn: timers, messages, signals. */
+  nextTurn(): Promise<void>;
   /** The WebAssembly engine: compilation and threads. */
   readonly wasm: WasmHost;
 }
