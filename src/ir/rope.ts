@@ -1,6 +1,6 @@
 /**
  * Rotary position embedding ("RoFormer", Su et al. 2021) as a composite, and the frequencies that
- * checkpoints ask for, context extensions included (linear; Llama 3.1's by wavelength).
+ * checkpoints ask for, context extensions included (linear; Llama 3.1's by wavelength; YaRN).
  */
 import { add, broadcast, cast, concat, constant, cos, mul, reshape, sin, sliceAxis, sub } from './build.ts';
 import { BitloomError } from './error.ts';
@@ -23,20 +23,54 @@ export type RopeScaling =
       readonly lowFrequencyFactor: number;
       readonly highFrequencyFactor: number;
       readonly originalContext: number;
+    }
+  /** By pair: kept up to the one that makes `fastTurns` within the trained context, divided from that of `slowTurns` on. */
+  | {
+      readonly kind: 'yarn';
+      readonly factor: number;
+      readonly fastTurns: number;
+      readonly slowTurns: number;
+      readonly originalContext: number;
+      /** Whether the two pairs are whole numbers. */
+      readonly isTruncated: boolean;
     };
 
-function scaledFrequency(frequency: number, pair: number, scaling: RopeScaling): number {
-  if (scaling.kind === 'none') return frequency;
-  if (scaling.kind === 'linear') return frequency / scaling.factor;
-  if (scaling.kind === 'factors') return frequency / scaling.factors[pair]!;
-  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalContext } = scaling;
-  const turns = (originalContext * frequency) / (2 * Math.PI); // full turns within the trained context
-  const kept = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-  return kept * frequency + (1 - kept) * (frequency / factor);
+const between01 = (x: number): number => Math.min(1, Math.max(0, x));
+
+/** The share of each pair's frequency that stays as it was trained; the rest is divided. Source: Peng et al. 2023 (YaRN), 3.2. */
+function yarnShares(rotaryDim: number, theta: number, scaling: RopeScaling & { kind: 'yarn' }): number[] {
+  const { fastTurns, slowTurns, originalContext, isTruncated } = scaling;
+  const pairWith = (turns: number): number =>
+    (rotaryDim * Math.log(originalContext / (2 * Math.PI * turns))) / (2 * Math.log(theta));
+  const [fast, slow] = [pairWith(fastTurns), pairWith(slowTurns)];
+  const first = Math.max(0, isTruncated ? Math.floor(fast) : fast);
+  const last = Math.min(rotaryDim - 1, isTruncated ? Math.ceil(slow) : slow);
+  const width = last === first ? 0.001 : last - first;
+  return Array.from({ length: rotaryDim / 2 }, (_, i) => 1 - between01((i - first) / width));
+}
+
+/** The same by the number of full turns within the trained context. */
+function llama3Shares(frequencies: readonly number[], scaling: RopeScaling & { kind: 'llama3' }): number[] {
+  const { lowFrequencyFactor: low, highFrequencyFactor: high, originalContext } = scaling;
+  return frequencies.map((f) => between01(((originalContext * f) / (2 * Math.PI) - low) / (high - low)));
+}
+
+function scaled(frequencies: readonly number[], theta: number, scaling: RopeScaling): readonly number[] {
+  if (scaling.kind === 'none') return frequencies;
+  if (scaling.kind === 'factors') return frequencies.map((f, i) => f / scaling.factors[i]!);
+  const { factor } = scaling;
+  if (scaling.kind === 'linear') return frequencies.map((f) => f / factor);
+  const kept =
+    scaling.kind === 'yarn' ? yarnShares(2 * frequencies.length, theta, scaling) : llama3Shares(frequencies, scaling);
+  return frequencies.map((f, i) => kept[i]! * f + (1 - kept[i]!) * (f / factor));
 }
 
 /** Angle per position of each of the rotaryDim / 2 pairs: theta^(-2i / rotaryDim), scaled. */
-export function ropeFrequencies(rotaryDim: number, theta: number, scaling: RopeScaling = { kind: 'none' }): number[] {
+export function ropeFrequencies(
+  rotaryDim: number,
+  theta: number,
+  scaling: RopeScaling = { kind: 'none' },
+): readonly number[] {
   if (rotaryDim <= 0 || rotaryDim % 2 !== 0 || !(theta > 0)) {
     throw new BitloomError(
       'INVALID_ARGUMENT',
@@ -49,7 +83,8 @@ export function ropeFrequencies(rotaryDim: number, theta: number, scaling: RopeS
       `rope has ${scaling.factors.length} frequency factors for ${rotaryDim / 2} pairs`,
     );
   }
-  return Array.from({ length: rotaryDim / 2 }, (_, i) => scaledFrequency(theta ** ((-2 * i) / rotaryDim), i, scaling));
+  const plain = Array.from({ length: rotaryDim / 2 }, (_, i) => theta ** ((-2 * i) / rotaryDim));
+  return scaled(plain, theta, scaling);
 }
 
 /** The rotated pair (a cos - b sin, b cos + a sin) of two halves. */

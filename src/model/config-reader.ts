@@ -9,14 +9,18 @@ const wrong = (key: string, wanted: string, value: unknown): BitloomError =>
     value,
   });
 
-/** A whole number from 1 to `most`; `fallback` where the key is absent or null. */
-export function sizeField(config: ConfigRecord, key: string, fallback?: number, most = 2 ** 31): number {
+/** A whole number from `least` to `most`; `fallback` where the key is absent or null. */
+export function countField(config: ConfigRecord, key: string, fallback?: number, most = 2 ** 31, least = 0): number {
   const value = config[key] ?? fallback;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > most) {
-    throw wrong(key, `a whole number from 1 to ${most}`, value);
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
+    throw wrong(key, `a whole number from ${least} to ${most}`, value);
   }
   return value;
 }
+
+/** A whole number from 1 to `most`. */
+export const sizeField = (config: ConfigRecord, key: string, fallback?: number, most?: number): number =>
+  countField(config, key, fallback, most, 1);
 
 /** A finite number above 0. */
 export function positiveField(config: ConfigRecord, key: string, fallback?: number): number {
@@ -63,4 +67,39 @@ export function numbersField(config: ConfigRecord, key: string): readonly number
   const isList = Array.isArray(value) && value.every((n) => typeof n === 'number' && Number.isFinite(n) && n > 0);
   if (!isList) throw wrong(key, 'a list of numbers above 0', value);
   return value as number[];
+}
+
+/** A list of `count` of the listed texts, or null where the key is absent or null. Throws UNSUPPORTED_FEATURE, BAD_FILE. */
+export function choicesField<T extends string>(
+  config: ConfigRecord,
+  key: string,
+  choices: readonly T[],
+  count: number,
+): readonly T[] | null {
+  const value = config[key] ?? null;
+  if (value === null) return null;
+  if (!Array.isArray(value) || value.length !== count) throw wrong(key, `a list of ${count} names`, value);
+  return value.map((entry) => choiceField({ [key]: entry }, key, choices, choices[0]!));
+}
+
+/** A number above 0, or null where the key is absent or null. */
+export const nullableField = (config: ConfigRecord, key: string): number | null =>
+  (config[key] ?? null) === null ? null : positiveField(config, key);
+
+/** A list of whole numbers from 0, empty where the key is absent or null. */
+export function indicesField(config: ConfigRecord, key: string): readonly number[] {
+  const value = config[key] ?? [];
+  const isList = Array.isArray(value) && value.every((n) => Number.isInteger(n) && n >= 0);
+  if (!isList) throw wrong(key, 'a list of whole numbers from 0', value);
+  return value as number[];
+}
+
+/** A list of `count` zeros and ones (or false and true), or null where the key is absent or null. */
+export function flagsField(config: ConfigRecord, key: string, count: number): readonly boolean[] | null {
+  const value = config[key] ?? null;
+  if (value === null) return null;
+  const isFlag = (entry: unknown): boolean => [0, 1, false, true].includes(entry as number);
+  if (!Array.isArray(value) || value.length !== count || !value.every(isFlag))
+    throw wrong(key, `a list of ${count} zeros and ones`, value);
+  return value.map(Boolean);
 }

@@ -16,6 +16,8 @@ export interface TensorSpec {
   readonly isTransposed?: boolean;
 }
 
+export type Weights = (name: string) => Tensor;
+
 /** Keys and values of one layer, [nKvHeads, context, headDim] f32 or f16 each. */
 export interface LayerCache {
   readonly keys: Tensor;
@@ -35,6 +37,11 @@ export interface StepInput {
   readonly contextLength?: number;
 }
 
+export interface CacheSizes {
+  readonly nKvHeads: number;
+  readonly headDim: number;
+}
+
 /** An architecture with its sizes filled in. */
 export interface CausalModel {
   readonly vocabSize: number;
@@ -42,16 +49,26 @@ export interface CausalModel {
   readonly contextLength: number;
   readonly tensors: readonly TensorSpec[];
   /** Cache sizes, one a layer. */
-  readonly caches: readonly { readonly nKvHeads: number; readonly headDim: number }[];
+  readonly caches: readonly CacheSizes[];
   /** Hidden states [seqLen, dim] f32 and the caches with this step's rows. */
-  forward(weights: (name: string) => Tensor, step: StepInput): { hidden: Tensor; caches: readonly LayerCache[] };
+  forward(weights: Weights, step: StepInput): { hidden: Tensor; caches: readonly LayerCache[] };
   /** Logits [rows, vocabSize] f32 of hidden states [rows, dim]. */
-  logits(weights: (name: string) => Tensor, hidden: Tensor): Tensor;
+  logits(weights: Weights, hidden: Tensor): Tensor;
 }
 
+/** A family of architectures: one row of the table in index.ts. */
 export interface ModelFamily {
+  readonly name: string;
   /** Names in `config.json`'s `architectures`. */
   readonly architectures: readonly string[];
-  /** Throws BAD_FILE, UNSUPPORTED_FEATURE. */
+  /** The paper or report that describes it. */
+  readonly source: string;
+  /** What it does otherwise than Llama. */
+  readonly differences: string;
+  /** What the configuration means where it says nothing. */
+  readonly defaults: ConfigRecord;
+  /** Keys that change the meaning in ways that are not built, each with the only value that is. */
+  readonly fixed?: ConfigRecord;
+  /** Of a configuration with its defaults filled in. Throws BAD_FILE, UNSUPPORTED_FEATURE. */
   create(config: ConfigRecord): CausalModel;
 }

@@ -7,6 +7,7 @@ import type { DType } from '../ir/dtype.ts';
 import { isPacked } from '../ir/dtype.ts';
 import { type RopeStyle, rope as ropeOf } from '../ir/rope.ts';
 import { normalizeAxis } from '../ir/shape.ts';
+import { expertLinear as expertLinearOf } from '../quant/expert-linear.ts';
 import type { NumberFormat } from '../quant/index.ts';
 import * as quantized from '../quant/index.ts';
 import { type TensorLike, toFloat } from './promotion.ts';
@@ -64,15 +65,24 @@ export const embedding = (table: Tensor, tokens: Tensor): Tensor =>
       : layers.embedding(table.value, tokens.value),
   );
 
+/** What a product with `w` multiplies: x itself, or its 8-bit codes in groups that fit the blocks of packed weights. */
+const operandFor = (w: Tensor, x: Tensor) =>
+  isPacked(w.dtype)
+    ? quantized.quantize(x.value, quantized.activationFor(quantized.asNumberFormat(w.dtype, 'linear')))
+    : x.value;
+
 /**
  * x [..., inFeatures] times w [outFeatures, inFeatures] transposed, f32. Packed weights meet
  * activations of 8 bits in groups of the weights' block size, so that products are integer ones.
  */
-export function linear(x: Tensor, w: Tensor): Tensor {
-  if (!isPacked(w.dtype)) return new Tensor(quantized.linear(x.value, w.value));
-  const codes = quantized.quantize(x.value, quantized.activationFormat(w.dtype.blockSize));
-  return new Tensor(quantized.linear(codes, w.value));
-}
+export const linear = (x: Tensor, w: Tensor): Tensor => new Tensor(quantized.linear(operandFor(w, x), w.value));
+
+/**
+ * Rows of x [rows, inFeatures] times the transposes of the matrices number `ids` [nIds] i32 of
+ * w [nExperts, outFeatures, inFeatures], f32 [nIds, outFeatures]; the first nIds / rows ids are for the first row.
+ */
+export const expertLinear = (x: Tensor, w: Tensor, ids: Tensor): Tensor =>
+  new Tensor(expertLinearOf(operandFor(w, x), w.value, ids.value));
 
 /** x [..., K] in blocks of a number format along the last axis. */
 export const quantize = (x: Tensor, format: NumberFormat): Tensor => new Tensor(quantized.quantize(x.value, format));
