@@ -19,7 +19,7 @@ import {
   swiglu,
   type Value,
 } from '../ir/index.ts';
-import { activationFormat, linear, pack, quantize, WEIGHT_FORMATS } from '../quant/index.ts';
+import { activationFor, asNumberFormat, linear, pack, quantize, WEIGHT_FORMATS } from '../quant/index.ts';
 import type { Device } from '../tensor/index.ts';
 
 /** One program: its inputs as data, the graph over them, and the largest error that rounding explains. */
@@ -75,7 +75,7 @@ function linearCase(format: (typeof WEIGHT_FORMATS)[number]): Case {
   return {
     name: `linear ${format.name}`,
     inputs: [floats([rows, inFeatures], 12), packed],
-    program: ([x, w]) => linear(isPacked(dtype) ? quantize(x!, activationFormat(dtype.blockSize)) : x!, w!),
+    program: ([x, w]) => linear(isPacked(dtype) ? quantize(x!, activationFor(asNumberFormat(dtype, 'linear'))) : x!, w!),
     tolerance: isPacked(dtype) ? CODE_ERROR : FLOAT_ERROR,
   };
 }

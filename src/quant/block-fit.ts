@@ -3,15 +3,32 @@
  * formats the arithmetic is f32 step by step like ggml's reference quantisers, so that the bytes agree.
  */
 import type { Fit, NumberFormat } from './number-format.ts';
+import { searchBound, searchFit } from './search-fit.ts';
 
-/** A block's parameters before they are rounded to their stored types. */
-export interface BlockParameters {
-  /** Real value of one code step; may be negative. */
+/** A block's parameters before they are rounded to their stored types, and its codes. */
+export interface BlockFit {
+  /** Real value of one step (of one step of the group integers where there are such); may be negative. */
   scale: number;
   /** Value of code 0 where the format stores a minimum, else 0. */
   min: number;
   /** The code that stands for zero (or for `min`). */
   origin: number;
+  readonly subScales: Int32Array;
+  readonly subMins: Int32Array;
+  readonly codes: Uint8Array;
+}
+
+/** Room for the fit of one block of `format`. */
+export function blockFit({ blockSize, groupSize }: NumberFormat): BlockFit {
+  const groups = blockSize / groupSize;
+  return {
+    scale: 0,
+    min: 0,
+    origin: 0,
+    subScales: new Int32Array(groups),
+    subMins: new Int32Array(groups),
+    codes: new Uint8Array(blockSize),
+  };
 }
 
 const { fround } = Math;
@@ -19,9 +36,10 @@ const { fround } = Math;
 /** Scales below the least normal f32 have no finite inverse: such blocks round to zero. */
 export const LEAST_SCALE = 2 ** -126;
 
-type FitRule = (values: Float32Array, start: number, end: number, format: NumberFormat, into: BlockParameters) => void;
+/** Chooses scale, min and origin for values[start..end). */
+type FitRule = (values: Float32Array, start: number, end: number, format: NumberFormat, into: BlockFit) => void;
 
-const FITS: Readonly<Record<Fit, FitRule>> = {
+const FITS: Readonly<Record<Exclude<Fit, 'search'>, FitRule>> = {
   peak(values, start, end, { offset }, into) {
     let peak = 0;
     let magnitude = 0;
@@ -67,32 +85,25 @@ const FITS: Readonly<Record<Fit, FitRule>> = {
   },
 };
 
-/** Fills `into` with the parameters for `values[start..end)`. NaN or infinite values give a scale that is not finite. */
-export function fitBlock(
-  format: NumberFormat,
-  values: Float32Array,
-  start: number,
-  end: number,
-  into: BlockParameters,
-): void {
-  FITS[format.fit](values, start, end, format, into);
+/** Fills `into` with the fit of the block of `values` at `start`. NaN or infinite values give a scale that is not finite. */
+export function fitBlock(format: NumberFormat, values: Float32Array, start: number, into: BlockFit): void {
+  const end = start + format.blockSize;
   let poison = 0;
-  for (let i = start; i < end; i++) poison += values[i]! * 0;
-  into.scale += poison; // 0, or NaN where a value is not finite
+  for (let i = start; i < end; i++) poison += values[i]! * 0; // 0, or NaN where a value is not finite
+  if (Number.isNaN(poison)) into.scale = poison;
+  else if (format.fit === 'search') searchFit(format, values, start, into);
+  else {
+    FITS[format.fit](values, start, end, format, into);
+    encodeBlock(format, values, start, into);
+  }
 }
 
 const HALF_EVEN = 1.5 * 2 ** 52; // adding and taking this away rounds a small double to an integer, ties to even
 
-/** Rounds `values[start..]` to unsigned codes under `parameters`; fills `codes` with one block. */
-export function encodeBlock(
-  format: NumberFormat,
-  values: Float32Array,
-  start: number,
-  parameters: BlockParameters,
-  codes: Uint8Array,
-): void {
+/** Rounds the block at `start` to unsigned codes under the parameters in `fit`. */
+function encodeBlock(format: NumberFormat, values: Float32Array, start: number, fit: BlockFit): void {
   const { blockSize, rounding, bits } = format;
-  const { scale, min, origin } = parameters;
+  const { scale, min, origin, codes } = fit;
   const inverse = Math.abs(scale) < LEAST_SCALE ? 0 : fround(1 / scale);
   const highest = 2 ** bits - 1;
   for (let i = 0; i < blockSize; i++) {
@@ -112,9 +123,10 @@ const roundingLoss = (value: number): number => Math.max(Math.abs(value) * 2 ** 
  * where the far end of the range is clipped: `peak`, `zero`), and what rounding scale and minimum to f16 adds.
  */
 export function errorBound(format: NumberFormat, block: Float32Array): number {
-  const parameters: BlockParameters = { scale: 0, min: 0, origin: 0 };
-  fitBlock(format, block, 0, block.length, parameters);
-  const { scale, min } = parameters;
+  const fit = blockFit(format);
+  fitBlock(format, block, 0, fit);
+  if (format.fit === 'search') return searchBound(format, block);
+  const { scale, min } = fit;
   const reach = 2 ** format.bits;
   const step = Math.abs(scale) * (format.fit === 'peak' || format.fit === 'zero' ? 1 : 0.5);
   const scaleLoss = format.scale.dtype === 'f16' ? reach * roundingLoss(scale) : reach * LEAST_SCALE;

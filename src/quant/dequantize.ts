@@ -8,11 +8,14 @@ import {
   bitcast,
   broadcast,
   cast,
-  concat,
+  constant,
   full,
+  gather,
+  lt,
   mul,
   or,
   reshape,
+  select,
   shiftLeft,
   shiftRight,
   sliceAxis,
@@ -26,63 +29,104 @@ import { defineOp } from '../ir/op/rule.ts';
 import { elementCount } from '../ir/shape.ts';
 import {
   asNumberFormat,
+  type BitTable,
+  codeTables,
   FIELD_BYTES,
-  type Field,
+  type GroupField,
+  groupOffset,
   type NumberFormat,
+  type ParameterField,
   panelBlockBytes,
-  SUB_BLOCK,
 } from './number-format.ts';
 import { requireBlocks } from './pack.ts';
 
 const like = (x: Value, value: number): Value => full('i32', x.type.shape, value);
 
-/** One header field of each panel row. Shapes: bytes `[panels, blocks, bytes] u8` to `[panels, blocks, rows] f32`. */
-function fieldValues(bytes: Value, format: NumberFormat, field: Field): Value {
-  const [panels, blocks] = bytes.type.shape as readonly [number, number];
-  const rows = format.panelRows;
-  const size = FIELD_BYTES[field.dtype];
-  const start = field.byteOffset * rows;
-  const raw = sliceAxis(bytes, 2, start, start + size * rows);
-  if (size === 1) return cast(raw, 'f32');
-  return cast(bitcast(reshape(raw, [panels, blocks, rows, size]), field.dtype), 'f32');
+/** 2^(e - 128) of bytes e, denormal for the lowest two. */
+function powersOfTwo(bytes: Value): Value {
+  const e = cast(bytes, 'i32');
+  const bits = select(lt(e, like(e, 2)), shiftLeft(like(e, 0x200000), e), shiftLeft(sub(e, like(e, 1)), like(e, 23)));
+  return bitcast(bits, 'f32');
 }
 
-/** Unsigned codes, `[panels, blocks, subBlocks, 8, rows, 4] i32`: the axis of 8 counts groups of 4 elements. */
-function codeValues(bytes: Value, format: NumberFormat): Value {
+/** One header field of each panel row. Shapes: bytes `[panels, blocks, bytes] u8` to `[panels, blocks, rows] f32`. */
+export function fieldValues(bytes: Value, format: NumberFormat, field: ParameterField): Value {
   const [panels, blocks] = bytes.type.shape as readonly [number, number];
-  const { panelRows: rows, bits: codeBits, blockSize, codesOffset, planes, codeXor } = format;
-  const subBlocks = blockSize / SUB_BLOCK;
-  const start = codesOffset * rows;
-  const raw = sliceAxis(bytes, 2, start, start + 4 * subBlocks * codeBits * rows);
-  const words = cast(reshape(raw, [panels, blocks, subBlocks, codeBits, rows, 4]), 'i32');
-  const parts = planes.map(({ bits, place, word }) => {
-    const plane = sliceAxis(words, 3, word, word + bits);
-    const shifted = Array.from({ length: 8 / bits }, (_, n) => {
-      const low = n === 0 ? plane : shiftRight(plane, like(plane, n * bits));
-      return bits === 8 ? low : and(low, like(low, 2 ** bits - 1));
-    });
-    const codes = shifted.length === 1 ? shifted[0]! : concat(shifted, 3);
-    return place === 0 ? codes : shiftLeft(codes, like(codes, place));
+  const rows = format.panelRows;
+  const { dtype } = field;
+  const size = FIELD_BYTES[dtype];
+  const start = field.byteOffset * rows;
+  const raw = sliceAxis(bytes, 2, start, start + size * rows);
+  if (dtype === 'e8m0') return powersOfTwo(raw);
+  if (dtype === 'u8') return cast(raw, 'f32');
+  return cast(bitcast(reshape(raw, [panels, blocks, rows, size]), dtype), 'f32');
+}
+
+/**
+ * Integers stored in bits, of each panel row: bytes `[panels, blocks, bytes] u8` to `[panels, blocks, rows, count] i32`.
+ * `rowStep` is the distance of the rows' bytes.
+ */
+function storedIntegers(bytes: Value, tables: readonly BitTable[], rows: number, rowStep: number): Value {
+  const parts = tables.map(({ bits, place, byteOffsets, shifts }) => {
+    const count = byteOffsets.length;
+    const places = Array.from({ length: rows }, (_, row) => byteOffsets.map((byte) => byte + row * rowStep)).flat();
+    const raw = cast(gather(bytes, constant('i32', [rows, count], places), 2), 'i32');
+    const low = shifts.every((shift) => shift === 0)
+      ? raw
+      : shiftRight(raw, broadcast(constant('i32', [count], shifts), raw.type.shape, [3]));
+    const masked = bits === 8 ? low : and(low, like(low, 2 ** bits - 1));
+    return place === 0 ? masked : shiftLeft(masked, like(masked, place));
   });
-  const codes = parts.reduce((joined, part) => or(joined, part));
-  return codeXor === 0 ? codes : xor(codes, like(codes, codeXor));
+  return parts.reduce((joined, part) => or(joined, part));
+}
+
+/** Unsigned codes of each panel row, `[panels, blocks, rows, blockSize] i32`. */
+export function codeValues(bytes: Value, format: NumberFormat): Value {
+  const codes = storedIntegers(bytes, codeTables(format), format.panelRows, 4);
+  return format.codeXor === 0 ? codes : xor(codes, like(codes, format.codeXor));
+}
+
+/** The small integers of a block's groups, `[panels, blocks, rows, groups] i32`. */
+export function groupValues(bytes: Value, format: NumberFormat, { bits, isSigned, bias, tables }: GroupField): Value {
+  const inPanel = tables.map((table) => ({
+    ...table,
+    byteOffsets: table.byteOffsets.map((byte) => groupOffset(format, byte)),
+  }));
+  const stored = storedIntegers(bytes, inPanel, format.panelRows, 1);
+  const sign = 2 ** (bits - 1);
+  const value = isSigned ? sub(xor(stored, like(stored, sign)), like(stored, sign)) : stored;
+  return bias === 0 ? value : sub(value, like(value, bias));
+}
+
+/** Levels around the format's offset as f32, of codes of any shape. */
+function levelValues(codes: Value, { codebook }: NumberFormat): Value {
+  return cast(codebook === null ? codes : gather(constant('i32', [codebook.length], codebook), codes, 0), 'f32');
 }
 
 function decompose([x]: readonly Value[]): Value {
   const { dtype, shape } = x!.type;
   const format = asNumberFormat(dtype, 'dequantize');
-  const { panelRows, blockSize } = format;
+  const { panelRows, blockSize, groupSize } = format;
   const columns = shape.at(-1)!;
   const rows = elementCount(shape.slice(0, -1));
   const panels = Math.ceil(rows / panelRows);
   const blocks = columns / blockSize;
   const bytes = reshape(bitcast(x!, 'u8'), [panels, blocks, panelBlockBytes(format)]);
-  const codes = cast(codeValues(bytes, format), 'f32');
-  const spread = (field: Field): Value => broadcast(fieldValues(bytes, format, field), codes.type.shape, [0, 1, 4]);
-  const origin = format.zeroPoint === null ? full('f32', codes.type.shape, format.offset) : spread(format.zeroPoint);
-  const scaled = mul(sub(codes, origin), spread(format.scale));
-  const values = format.min === null ? scaled : add(scaled, spread(format.min));
-  const ordered = reshape(transpose(values, [0, 4, 1, 2, 3, 5]), [panels * panelRows, columns]);
+  const grouped = [panels, blocks, panelRows, blockSize / groupSize, groupSize];
+  const levels = reshape(levelValues(codeValues(bytes, format), format), grouped);
+  const all = (field: ParameterField): Value =>
+    broadcast(fieldValues(bytes, format, field), grouped.slice(0, 4), [0, 1, 2]);
+  const spread = (values: Value): Value => broadcast(values, grouped, [0, 1, 2, 3]);
+  const times = (values: Value, field: GroupField | null): Value =>
+    field === null ? values : mul(values, cast(groupValues(bytes, format, field), 'f32'));
+  const origin = format.zeroPoint === null ? full('f32', grouped, format.offset) : spread(all(format.zeroPoint));
+  const scaled = mul(sub(levels, origin), spread(times(all(format.scale), format.subScale)));
+  const least = format.min === null ? null : spread(times(all(format.min), format.subMin));
+  const values = least === null ? scaled : (format.subMin === null ? add : sub)(scaled, least);
+  const ordered = reshape(transpose(reshape(values, [panels, blocks, panelRows, blockSize]), [0, 2, 1, 3]), [
+    panels * panelRows,
+    columns,
+  ]);
   return reshape(sliceAxis(ordered, 0, 0, rows), shape);
 }
 

@@ -1,38 +1,62 @@
 /** Number formats as data, their packing, and the composites that read and write them. */
 export { errorBound } from './block-fit.ts';
 export { dequantize, dequantizeOp } from './dequantize.ts';
+export { expertLinear, expertLinearOp } from './expert-linear.ts';
 export {
   ACTIVATION_FORMATS,
+  activationFor,
   activationFormat,
   GROUP_INTS,
   GROUP_SIZES,
   type GroupSize,
   PACKED_FORMATS,
   packedFormat,
-  Q4_0,
-  Q4_1,
-  Q8_0,
   WEIGHT_FORMATS,
   type WeightFormat,
   weightFormat,
 } from './formats.ts';
+export {
+  GGUF_FORMATS,
+  IQ4_NL,
+  IQ4_XS,
+  MXFP4,
+  Q2_K,
+  Q3_K,
+  Q4_0,
+  Q4_1,
+  Q4_K,
+  Q5_0,
+  Q5_1,
+  Q5_K,
+  Q6_K,
+  Q8_0,
+} from './gguf-formats.ts';
 export { linear, linearOp } from './linear.ts';
 export {
   asNumberFormat,
+  type BitTable,
   bitsPerElement,
   type CodePart,
   codeParts,
+  codeTables,
   FIELD_BYTES,
   type Field,
   fieldOffset,
+  type GroupField,
+  groupOffset,
+  isCanonical,
   isNumberFormat,
+  isSimple,
+  levelBits,
   type NumberFormat,
+  type ParameterField,
   type Plane,
   panel,
   panelBlockBytes,
   SUB_BLOCK,
+  sumSize,
 } from './number-format.ts';
 export { pack, requireBlocks, unpack } from './pack.ts';
 export { packedEmbedding, packedEmbeddingOp } from './packed-embedding.ts';
 export { quantize, quantizeOp } from './quantize.ts';
-export { blockParts, toPanels, toPanelsOp } from './to-panels.ts';
+export { type BlockRun, blockRuns, toPanels, toPanelsOp } from './to-panels.ts';

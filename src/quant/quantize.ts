@@ -4,6 +4,7 @@
  */
 import {
   abs,
+  and,
   bitcast,
   broadcast,
   cast,
@@ -12,18 +13,21 @@ import {
   full,
   lt,
   mul,
+  or,
   reduceMax,
   reduceSum,
   reshape,
   round,
   select,
+  shiftLeft,
+  sliceAxis,
 } from '../ir/build.ts';
 import { BitloomError } from '../ir/error.ts';
 import { type Attributes, apply, type Op, type Value } from '../ir/graph.ts';
 import { defineOp, elementAttr, requireDType } from '../ir/op/rule.ts';
 import { elementCount } from '../ir/shape.ts';
 import { LEAST_SCALE } from './block-fit.ts';
-import { asNumberFormat, type NumberFormat } from './number-format.ts';
+import { asNumberFormat, type NumberFormat, sumSize } from './number-format.ts';
 import { requireBlocks } from './pack.ts';
 
 function activationAttr(attrs: Attributes, name: string): NumberFormat {
@@ -31,9 +35,20 @@ function activationAttr(attrs: Attributes, name: string): NumberFormat {
   if (format.codeSum !== null && format.panelRows === 1) return format;
   throw new BitloomError(
     'DTYPE_MISMATCH',
-    `${name} makes activation formats (Q8_A32, Q8_A64, Q8_A128), not ${format.name}; pack weights ahead of time`,
+    `${name} makes activation formats (Q8_A32, Q8_A32S16, Q8_A64, Q8_A128), not ${format.name}; pack weights ahead of time`,
     { format: format.name },
   );
+}
+
+/** Sums of codes [rows, blocks, blockSize] i8 as one i32 word a block. */
+function codeSums(codes: Value, format: NumberFormat): Value {
+  const [rows, blocks, blockSize] = codes.type.shape as readonly [number, number, number];
+  const count = blockSize / sumSize(format);
+  const sums = reduceSum(reshape(cast(codes, 'i32'), [rows, blocks, count, blockSize / count]), [3]);
+  if (count === 1) return reshape(sums, [rows, blocks]);
+  const all = (value: number): Value => full('i32', [rows, blocks], value);
+  const [low, high] = [0, 1].map((i) => reshape(sliceAxis(sums, 2, i, i + 1), [rows, blocks])) as [Value, Value];
+  return or(and(low, all(0xffff)), shiftLeft(high, all(16)));
 }
 
 function decompose([x]: readonly Value[], attrs: Attributes): Value {
@@ -46,7 +61,7 @@ function decompose([x]: readonly Value[], attrs: Attributes): Value {
   const all = (value: number) => full('f32', [rows, blocks], value);
   const inverse = select(lt(scale, all(LEAST_SCALE)), all(0), div(all(1), scale));
   const codes = cast(round(mul(groups, broadcast(inverse, groups.type.shape, [0, 1]))), 'i8');
-  const sums = reduceSum(cast(codes, 'i32'), [2]);
+  const sums = codeSums(codes, format);
   const bytes = concat([bitcast(codes, 'u8'), bitcast(scale, 'u8'), bitcast(sums, 'u8')], 2);
   return reshape(bitcast(reshape(bytes, [rows, blocks * format.blockBytes]), format), shape);
 }

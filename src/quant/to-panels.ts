@@ -2,35 +2,118 @@
  * `to_panels` as a composite: a plain packed matrix with the blocks of neighbouring rows interleaved, which is
  * how kernels read weights. Checkpoints hold plain rows; loading runs this on pieces of them.
  */
-import { bitcast, concat, pad, reshape, scalar, sliceAxis, transpose } from '../ir/build.ts';
+import {
+  and,
+  bitcast,
+  broadcastTo,
+  cast,
+  concat,
+  constant,
+  full,
+  or,
+  pad,
+  reduceSum,
+  reshape,
+  scalar,
+  shiftLeft,
+  shiftRight,
+  sliceAxis,
+  transpose,
+} from '../ir/build.ts';
 import { apply, type Op, type Value } from '../ir/graph.ts';
 import { defineOp, numberAttr, requireShape } from '../ir/op/rule.ts';
-import { asNumberFormat, FIELD_BYTES, type NumberFormat, panel, SUB_BLOCK } from './number-format.ts';
+import { codeValues, groupValues } from './dequantize.ts';
+import { asNumberFormat, FIELD_BYTES, isCanonical, type NumberFormat, panel, SUB_BLOCK } from './number-format.ts';
 
-/** Byte runs of one row's block that move as a whole: each header field, then each code word. */
-export function blockParts(format: NumberFormat): { byteOffset: number; size: number }[] {
-  const fields = [format.scale, format.min, format.zeroPoint, format.codeSum].filter((field) => field !== null);
-  const words = (format.blockSize / SUB_BLOCK) * format.bits;
+/** `count` neighbouring items of `size` bytes of one row's canonical block; panels interleave the rows' items. */
+export interface BlockRun {
+  readonly byteOffset: number;
+  readonly size: number;
+  readonly count: number;
+}
+
+/** A row's canonical block as runs: header fields, bytes of group integers, code words. In the order of their bytes. */
+export function blockRuns(format: NumberFormat): BlockRun[] {
+  const { scale, min, zeroPoint, codeSum, subScale, subMin, blockSize, groupSize, bits, planes } = format;
+  const fields = [scale, min, zeroPoint, codeSum].filter((field) => field !== null);
+  const groups = [subScale, subMin].filter((field) => field !== null);
+  const groupStarts = new Set(groups.map((field) => field.tables[0]!.byteOffsets[0]!));
   return [
-    ...fields.map((field) => ({ byteOffset: field.byteOffset, size: FIELD_BYTES[field.dtype] })),
-    ...Array.from({ length: words }, (_, word) => ({ byteOffset: format.codesOffset + 4 * word, size: 4 })),
+    ...fields.map(({ byteOffset, dtype }) => ({ byteOffset, size: FIELD_BYTES[dtype], count: 1 })),
+    ...[...groupStarts].map((byteOffset) => ({ byteOffset, size: 1, count: blockSize / groupSize })),
+    { byteOffset: planes[0]!.byteOffset, size: 4, count: (blockSize / SUB_BLOCK) * bits },
   ].sort((a, b) => a.byteOffset - b.byteOffset);
+}
+
+/** The low `bits` of i32 values from bit `place` on. */
+function bitsOf(x: Value, place: number, bits: number): Value {
+  const all = (value: number): Value => full('i32', x.type.shape, value);
+  return and(place === 0 ? x : shiftRight(x, all(place)), all(2 ** bits - 1));
+}
+
+/** Codes [rows, blocks, blockSize] i32 as bytes of canonical planes [rows, blocks, bytes] u8. */
+function plantCodes(codes: Value, { bits: codeBits, planes }: NumberFormat): Value {
+  const [rows, blocks, blockSize] = codes.type.shape as readonly [number, number, number];
+  const subBlocks = blockSize / SUB_BLOCK;
+  const bytes = planes.map(({ bits, place, period }) => {
+    const shape = [rows, blocks, subBlocks, 8 / bits, period];
+    const parts = reshape(bitsOf(codes, place, bits), shape);
+    const shifts = constant(
+      'i32',
+      [1, 1, 1, 8 / bits, 1],
+      Array.from({ length: 8 / bits }, (_, i) => bits * i),
+    );
+    return reduceSum(shiftLeft(parts, broadcastTo(shifts, shape)), [3]);
+  });
+  return reshape(cast(concat(bytes, 3), 'u8'), [rows, blocks, (blockSize * codeBits) / 8]);
+}
+
+/** A plain matrix's blocks [rows, blocks, blockBytes] u8 as canonical blocks of the layout `to`. */
+function canonicalBlocks(bytes: Value, from: NumberFormat, to: NumberFormat): Value {
+  if (isCanonical(from)) return bytes;
+  const [rows, blocks] = bytes.type.shape as readonly [number, number];
+  const field = ({ byteOffset, dtype }: NumberFormat['scale']): Value =>
+    sliceAxis(bytes, 2, byteOffset, byteOffset + FIELD_BYTES[dtype]);
+  const plainRows = (values: Value): Value => reshape(values, [rows, blocks, values.type.shape.at(-1)!]);
+  const group = (which: 'subScale' | 'subMin'): Value[] => {
+    const [own, target] = [from[which], to[which]];
+    if (own === null || target === null) return [];
+    const kept = bitsOf(plainRows(groupValues(bytes, from, own)), 0, target.bits);
+    const shift = target.tables[0]!.shifts[0]!;
+    return [shift === 0 ? kept : shiftLeft(kept, full('i32', kept.type.shape, shift))];
+  };
+  const [subScales, subMins] = [group('subScale'), group('subMin')];
+  const isShared = to.subMin !== null && to.subMin.tables[0]!.shifts[0] !== 0;
+  const groups = isShared ? [or(subScales[0]!, subMins[0]!)] : [...subScales, ...subMins];
+  return concat(
+    [
+      field(from.scale),
+      ...(from.min === null ? [] : [field(from.min)]),
+      ...groups.map((values) => cast(values, 'u8')),
+      plantCodes(plainRows(codeValues(bytes, from)), to),
+    ],
+    2,
+  );
 }
 
 function decompose([x]: readonly Value[], attrs: Readonly<Record<string, unknown>>): Value {
   const format = asNumberFormat(x!.type.dtype, 'to_panels');
   const [rows, columns] = x!.type.shape as readonly [number, number];
   const panelRows = attrs.panelRows as number;
+  const layout = panel(format, panelRows);
   const panels = Math.ceil(rows / panelRows);
-  const bytes = bitcast(x!, 'u8');
-  const padded = pad(bytes, scalar('u8', 0), [0, 0], [panels * panelRows - rows, 0]);
   const blocks = columns / format.blockSize;
-  const byBlock = transpose(reshape(padded, [panels, panelRows, blocks, format.blockBytes]), [0, 2, 1, 3]);
-  const parts = blockParts(format).map(({ byteOffset, size }) =>
-    reshape(sliceAxis(byBlock, 3, byteOffset, byteOffset + size), [panels, blocks, panelRows * size]),
-  );
-  const joined = reshape(concat(parts, 2), [panels, blocks * panelRows * format.blockBytes]);
-  return bitcast(joined, panel(format, panelRows), [rows, columns]);
+  const bytes = reshape(bitcast(x!, 'u8'), [rows, blocks, format.blockBytes]);
+  const own = canonicalBlocks(bytes, format, layout);
+  const padded = pad(own, scalar('u8', 0), [0, 0, 0], [panels * panelRows - rows, 0, 0]);
+  const byRow = reshape(padded, [panels, panelRows, blocks, layout.blockBytes]);
+  const runs = blockRuns(layout).map(({ byteOffset, size, count }) => {
+    const run = sliceAxis(byRow, 3, byteOffset, byteOffset + size * count);
+    const items = transpose(reshape(run, [panels, panelRows, blocks, count, size]), [0, 2, 3, 1, 4]);
+    return reshape(items, [panels, blocks, panelRows * size * count]);
+  });
+  const joined = reshape(concat(runs, 2), [panels, blocks * panelRows * layout.blockBytes]);
+  return bitcast(joined, layout, [rows, columns]);
 }
 
 export const toPanelsOp: Op = defineOp(
@@ -38,7 +121,9 @@ export const toPanelsOp: Op = defineOp(
   {
     arity: 1,
     groups: ['composite'],
-    meaning: 'x [rows, columns] packed, with the blocks of each `panelRows` neighbouring rows interleaved by words',
+    meaning:
+      'x [rows, columns] packed, with the blocks of each `panelRows` neighbouring rows in the canonical layout and ' +
+      'interleaved by words',
     infer([x], attrs, name) {
       const format = asNumberFormat(x!.dtype, name);
       requireShape(x!.shape.length === 2 && format.panelRows === 1, name, 'needs a plain packed matrix', [x!]);

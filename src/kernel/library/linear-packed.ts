@@ -8,7 +8,14 @@
  * decode 4 * panels rows to bytes once (L1 or L2 holds them) and run tokens x panels tiles over them: at 3 x 2 six
  * integer and six f32 accumulators, two vectors of codes and one of activations fill 15 registers.
  */
-import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import {
+  isNumberFormat,
+  isSimple,
+  type NumberFormat,
+  panelBlockBytes,
+  SUB_BLOCK,
+  sumSize,
+} from '../../quant/number-format.ts';
 import { rankSchedules, type Work } from '../cost.ts';
 import { groupOrder, loadField, panelCodes, subBlockBytes } from '../decode.ts';
 import {
@@ -136,7 +143,9 @@ class PackedLinear {
         for (const group of groupOrder(w)) {
           const weights = codes.map((c) => k.let(c(group)));
           for (let t = 0; t < tokens; t++) {
-            const activations = k.let(splat(xField(t, x.codesOffset + subBlock * SUB_BLOCK + 4 * group, 'i32'), LANES));
+            const activations = k.let(
+              splat(xField(t, x.planes[0]!.byteOffset + subBlock * SUB_BLOCK + 4 * group, 'i32'), LANES),
+            );
             for (const [p, c] of weights.entries()) {
               k.set(dots[t]![p]!, ternary(w.bits < 8 ? 'dot8u7' : 'dot8u8', dots[t]![p]!, activations, c));
             }
@@ -240,6 +249,8 @@ export const linearPacked: KernelTemplate = {
     return (
       isFit &&
       w.codeSum === null &&
+      isSimple(w) &&
+      sumSize(x) === w.groupSize &&
       x.blockSize === w.blockSize &&
       request.machine.lanes === LANES &&
       request.output.dtype === 'f32' &&

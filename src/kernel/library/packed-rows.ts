@@ -4,8 +4,15 @@
  */
 import { isInteger } from '../../ir/dtype.ts';
 import type { TensorType } from '../../ir/shape.ts';
-import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
-import { blockParts } from '../../quant/to-panels.ts';
+import {
+  isCanonical,
+  isNumberFormat,
+  isSimple,
+  type NumberFormat,
+  panelBlockBytes,
+  SUB_BLOCK,
+} from '../../quant/number-format.ts';
+import { blockRuns } from '../../quant/to-panels.ts';
 import { packedRow, subBlockValues } from '../decode.ts';
 import { add, type BufferParam, binary, type Expr, i32, type MemoryType, max, min, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
@@ -39,6 +46,7 @@ export const packedEmbeddingKernel: KernelTemplate = {
   name: 'packed embedding',
   supports: ({ inputs: [table, tokens], machine, epilogue }) =>
     isNumberFormat(table!.dtype) &&
+    isSimple(table!.dtype) &&
     isInteger(tokens!.dtype) &&
     ['i32', 'u32'].includes(tokens!.dtype as string) &&
     machine.lanes === 4 &&
@@ -65,7 +73,7 @@ const MEMORY_OF_SIZE: Readonly<Record<number, MemoryType>> = { 1: 'u8', 2: 'u16'
 export const toPanelsKernel: KernelTemplate = {
   op: 'to_panels',
   name: 'to panels',
-  supports: ({ inputs: [x], epilogue }) => isNumberFormat(x!.dtype) && !epilogue,
+  supports: ({ inputs: [x], epilogue }) => isNumberFormat(x!.dtype) && isCanonical(x!.dtype) && !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('to_panels', request, schedule), request.machine.lanes);
@@ -75,11 +83,14 @@ export const toPanelsKernel: KernelTemplate = {
     const [rows, columns] = request.output.shape as readonly [number, number];
     const blocks = columns / format.blockSize;
     const rowBytes = blocks * format.blockBytes;
+    const parts = blockRuns(format).flatMap(({ byteOffset, size, count }) =>
+      Array.from({ length: count }, (_, i) => ({ byteOffset: byteOffset + i * size, size })),
+    );
     const copyRow = (panelBase: Expr, lane: number, isPresent: boolean): void =>
       k.loop(0, blocks, 1, (block) => {
         const from = k.let(add(panelBase, add(mul(block, format.blockBytes), lane * rowBytes)));
         const to = k.let(add(panelBase, mul(block, format.blockBytes * panelRows)));
-        for (const { byteOffset, size } of blockParts(format)) {
+        for (const { byteOffset, size } of parts) {
           const memory = MEMORY_OF_SIZE[size]!;
           const value = isPresent ? k.load(x, memory, add(from, byteOffset)) : i32(0);
           k.store(out, memory, add(to, byteOffset * panelRows + lane * size), value);

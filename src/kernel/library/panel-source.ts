@@ -4,7 +4,7 @@
  */
 import { type ElementType, isPacked } from '../../ir/dtype.ts';
 import { BitloomError } from '../../ir/error.ts';
-import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import { isNumberFormat, isSimple, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, packedRow, subBlockValues } from '../decode.ts';
 import {
   add,
@@ -44,7 +44,8 @@ export function denseSource(buffer: BufferParam, dtype: ElementType, rows: numbe
   return { buffer, dtype, rows, depth, rowStride: depth, depthStride: 1, batchStride: rows * depth };
 }
 
-export const isReadable = (dtype: ElementType): boolean => isFloatType(dtype) || isNumberFormat(dtype);
+export const isReadable = (dtype: ElementType): boolean =>
+  isFloatType(dtype) || (isNumberFormat(dtype) && isSimple(dtype));
 
 /** A range of depth being packed; `start` is a multiple of 128. */
 export interface DepthRange {

@@ -44,7 +44,7 @@ function quantizeGroup(
     const total = parts.reduce((a, b) => add(a, b));
     k.set(sum, add(sum, total));
     const packed: Expr = { kind: 'pack8', type: vectorType('i32', 4), parts: parts as [Expr, Expr, Expr, Expr] };
-    k.store(out, 'i32', add(to, format.codesOffset + i), packed);
+    k.store(out, 'i32', add(to, format.planes[0]!.byteOffset + i), packed);
   }
   k.store(out, 'f32', add(to, format.scale.byteOffset), scale);
   k.store(out, 'i32', add(to, format.codeSum!.byteOffset), unary('reduce_add', sum));
@@ -56,7 +56,7 @@ export const quantizeKernel: KernelTemplate = {
   supports: ({ inputs, output, machine, epilogue }) =>
     isFloatType(inputs[0]!.dtype) &&
     isNumberFormat(output.dtype) &&
-    output.dtype.codeSum !== null &&
+    output.dtype.codeSum?.dtype === 'i32' &&
     machine.lanes === 4 &&
     !epilogue,
   schedules: () => [{}],
