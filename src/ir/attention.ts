@@ -107,7 +107,11 @@ export const attentionOp: Op = defineOp(
  * Attends q [seqLen, nHeads, headDim] f32 to the caches k, v [nKvHeads, context, headDim] (f32, f16 or bf16),
  * which hold the rows of this call from position `start` i32[1] on. Gives [seqLen, nHeads, headDim] f32.
  */
-export function attention(q: Value, k: Value, v: Value, start: Value, options: AttentionOptions = {}): Value {
-  const { scale = 1 / Math.sqrt(q.type.shape.at(-1)!), causal = true, softCap = null, window = null } = options;
-  return apply(attentionOp, [q, k, v, start], { scale, causal, softCap, window });
+export const attention = (q: Value, k: Value, v: Value, start: Value, options: AttentionOptions = {}): Value =>
+  apply(attentionOp, [q, k, v, start], attentionAttributes(q.type.shape.at(-1)!, options));
+
+/** The attributes of attention with heads of `headDim`. */
+export function attentionAttributes(headDim: number, options: AttentionOptions): Attributes {
+  const { scale = 1 / Math.sqrt(headDim), causal = true, softCap = null, window = null } = options;
+  return { scale, causal, softCap, window };
 }

@@ -57,6 +57,7 @@ export {
   sumSize,
 } from './number-format.ts';
 export { pack, requireBlocks, unpack } from './pack.ts';
+export { packedAttention, packedAttentionOp } from './packed-attention.ts';
 export { packedEmbedding, packedEmbeddingOp } from './packed-embedding.ts';
 export { quantize, quantizeOp } from './quantize.ts';
 export { type BlockRun, blockRuns, toPanels, toPanelsOp } from './to-panels.ts';

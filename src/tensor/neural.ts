@@ -48,14 +48,28 @@ export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): 
 export const rope = (x: Tensor, positions: Tensor, style: RopeStyle, frequencies: readonly number[]): Tensor =>
   new Tensor(ropeOf(x.value, positions.value, style, frequencies));
 
-/** Attends q [seqLen, nHeads, headDim] to caches k, v [nKvHeads, context, headDim] whose rows of this call begin at start [1] i32. */
+/** Attends q [seqLen, nHeads, headDim] to caches k, v [nKvHeads, context, headDim], float or packed, whose rows of this call begin at start [1] i32. */
 export const attention = (
   q: Tensor,
   k: Tensor,
   v: Tensor,
   start: Tensor,
   options: attentionLayer.AttentionOptions = {},
-): Tensor => new Tensor(attentionLayer.attention(q.value, k.value, v.value, start.value, options));
+): Tensor => {
+  const attend = isPacked(k.dtype) ? quantized.packedAttention : attentionLayer.attention;
+  return new Tensor(attend(q.value, k.value, v.value, start.value, options));
+};
+
+/** A cache [nKvHeads, context, headDim] with rows [seqLen, nKvHeads, headDim] f32 from position start [1] i32 on, in the cache's element type. */
+export function appendRows(cache: Tensor, rows: Tensor, start: Tensor): Tensor {
+  const { dtype } = cache.type;
+  const ordered = build.transpose(rows.value, [1, 0, 2]);
+  const stored = isPacked(dtype)
+    ? quantized.quantize(ordered, quantized.asNumberFormat(dtype, 'appendRows'))
+    : build.cast(ordered, dtype);
+  const [zero, position] = [build.full('i32', [], 0), build.reshape(start.value, [])];
+  return new Tensor(build.dynamicUpdateSlice(cache.value, stored, [zero, position, zero]));
+}
 
 /** Rows of table [vocabSize, dim] of any element type for tokens [seqLen] i32, as f32 [seqLen, dim]. */
 export const embedding = (table: Tensor, tokens: Tensor): Tensor =>

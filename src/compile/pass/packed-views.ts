@@ -1,4 +1,4 @@
-/** Moves packed tensors as byte rows: views and gathers of packed values become the same on u8. */
+/** Moves packed tensors as byte rows: views, gathers and updates of packed values become the same on u8. */
 import { bitcast } from '../../ir/build.ts';
 import { isPacked, type PackedType } from '../../ir/dtype.ts';
 import { type Attributes, apply, type Value } from '../../ir/graph.ts';
@@ -21,6 +21,7 @@ const ATTRIBUTE_RULES: Readonly<Record<string, AttributeRule>> = {
   reverse: unchanged,
   concat: unchanged,
   gather: unchanged,
+  dynamic_update_slice: unchanged,
   slice: ({ attrs }, columns) => ({
     ...attrs,
     starts: lastInBytes(attrs.starts, columns),

@@ -67,8 +67,8 @@ export const indexRules: Record<keyof typeof indexOps, Rule> = {
     return out;
   },
   dynamic_update_slice([operand, update, ...starts]) {
-    const { shape } = operand!.type;
-    const sizes = update!.type.shape;
+    const shape = dataShape(operand!.type);
+    const sizes = dataShape(update!.type);
     const out = operand!.data.slice();
     copyStrided(
       sizes,

@@ -18,13 +18,13 @@ import {
 export const SCATTER_MODES = ['set', 'add', 'mul', 'max', 'min'] as const;
 export type ScatterMode = (typeof SCATTER_MODES)[number];
 
-/** Whole rows of packed tensors may be picked along any axis but the last. */
+/** Whole rows of packed tensors may be picked, and written, along any axis but the last. */
 function requireWholeRows(name: string, operand: TensorType, axis: number): void {
   if (!isPacked(operand.dtype)) return;
   if (operand.dtype.panelRows === 1 && axis < operand.shape.length - 1) return;
   throw new BitloomError(
     'DTYPE_MISMATCH',
-    `${name} picks whole plain rows of packed tensors only, not of ${typeName(operand)} along axis ${axis}`,
+    `${name} takes whole plain rows of packed tensors only, not of ${typeName(operand)} along axis ${axis}`,
   );
 }
 
@@ -111,8 +111,10 @@ const dynamic_update_slice: OpRow = {
   meaning: 'operand overwritten by update at scalar starts, one operand per axis, clamped so that it fits',
   infer(inputs, _, name) {
     const [operand, update] = inputs as [TensorType, TensorType];
-    requireDType(name, operand, 'plain');
     requireSameDType(name, [operand, update]);
+    const last = operand.shape.length - 1;
+    if (operand.shape[last] !== update.shape[last]) requireDType(name, operand, 'plain');
+    else requireWholeRows(name, operand, last - 1);
     requireStarts(name, inputs, 2, operand.shape.length);
     const fits = update.shape.length === operand.shape.length && update.shape.every((d, i) => d <= operand.shape[i]!);
     requireShape(fits, name, 'the update must fit into the operand', inputs);

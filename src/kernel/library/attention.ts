@@ -9,7 +9,6 @@
  * Cache rows beyond the last visible position are never multiplied into o. Threads split cache heads and row tiles.
  */
 import type { TensorType } from '../../ir/shape.ts';
-import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import {
   add,
   and,
@@ -33,6 +32,7 @@ import {
 import { KernelBuilder, type Variable } from '../language.ts';
 import { exp, tanh } from '../math.ts';
 import type { KernelRequest, KernelTemplate } from '../template.ts';
+import { type CacheRows, cacheRows } from './cache-rows.ts';
 import { kernelName } from './naming.ts';
 import { forTiles } from './tiles.ts';
 import { transpose4 } from './transpose.ts';
@@ -83,7 +83,7 @@ class Attention {
   readonly #values: BufferParam;
   readonly #output: BufferParam;
   readonly #start: Expr;
-  readonly #cacheType: FloatType;
+  readonly #rows: CacheRows;
   /** Scores, later powers, [BLOCK][row]; o [row][valueDim]; last and first visible positions [row] i32. */
   readonly #scores: { buffer: BufferParam; byteOffset: number };
   readonly #sums: { buffer: BufferParam; byteOffset: number };
@@ -93,7 +93,7 @@ class Attention {
     this.#k = k;
     this.#sizes = sizesOf(request.inputs);
     this.#attrs = request.attrs;
-    this.#cacheType = request.inputs[1]!.dtype as FloatType;
+    this.#rows = cacheRows(request.inputs[1]!.dtype)!;
     this.#q = k.buffer('q', 'read');
     this.#keys = k.buffer('keys', 'read');
     this.#values = k.buffer('values', 'read');
@@ -181,14 +181,14 @@ class Attention {
     const heads = tile.head
       ? [tile.head]
       : Array.from({ length: tile.rows }, (_, r) => remU(add(tile.firstRow, r), nHeads));
-    return heads.map((head) => this.#k.let(mul(head, context * dim * FLOAT_BYTES[this.#cacheType])));
+    return heads.map((head) => this.#k.let(mul(head, context * this.#rows.rowBytes(dim))));
   }
 
   /** Byte offset of a position in a cache head; positions past the cache mean its last, whose score is masked. */
   #cacheRow(head: Expr, position: Expr, dim: number): Expr {
     const { context } = this.#sizes;
     const safe = context % BLOCK === 0 ? position : min(position, i32(context - 1));
-    return this.#k.let(add(head, mul(safe, dim * FLOAT_BYTES[this.#cacheType])));
+    return this.#k.let(add(head, mul(safe, this.#rows.rowBytes(dim))));
   }
 
   /** Raw scores of a block: q . k of every row, in groups of positions that fit the registers. */
@@ -197,20 +197,16 @@ class Attention {
     const positions = tile.rows > 2 ? 2 : 4;
     const queries = Array.from({ length: tile.rows }, (_, r) => this.#rowStart(tile, r, keyDim));
     const heads = this.#cacheHeads(tile, keyDim);
-    const bytes = FLOAT_BYTES[this.#cacheType];
     k.loop(0, count, positions, (t) => {
       const keys = Array.from({ length: positions }, (_, p) =>
         heads.map((head) => this.#cacheRow(head, add(add(block, t), p), keyDim)),
       );
       const dots = Array.from({ length: positions }, () => queries.map(() => k.variable(constant(F32X4, 0))));
-      const step = keyDim % 16 === 0 ? 16 : 4;
+      const step = this.#rows.step(keyDim);
       k.loop(0, keyDim, step, (d) => {
+        const readers = keys.map((all) => all.map((row) => this.#rows.read(k, this.#keys, this.#rows.place(row, d))));
         for (let u = 0; u < step; u += 4) {
-          const vectors = keys.map((all) =>
-            all.map((at) =>
-              k.let(loadFloat(k, this.#cacheType, this.#keys, add(add(at, mul(d, bytes)), u * bytes), ROWS)),
-            ),
-          );
+          const vectors = readers.map((all) => all.map((read) => k.let(read(u))));
           queries.forEach((at, r) => {
             const query = k.let(k.load(this.#q, 'f32', add(add(at, mul(d, 4)), 4 * u), ROWS));
             for (const [p, own] of vectors.entries())
@@ -262,7 +258,7 @@ class Attention {
   /** o = o * decay + powers . values of the block. */
   #mixBlock(tile: Tile, block: Expr, count: Expr, decay: Expr): void {
     const [k, { valueDim }] = [this.#k, this.#sizes];
-    const bytes = FLOAT_BYTES[this.#cacheType];
+    const rowBytes = this.#rows.rowBytes(valueDim);
     const decays = Array.from({ length: tile.rows }, (_, r) => k.let(repeatLane(decay, r)));
     const first = this.#cacheHeads(tile, valueDim).map((head) => this.#cacheRow(head, block, valueDim));
     const chunk = ROWS * (tile.rows > 2 ? 2 : 4);
@@ -273,19 +269,19 @@ class Attention {
           k.variable(mul(k.load(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), ROWS), factor)),
         ),
       );
-      const values = first.map((at) => k.variable(add(at, mul(d, bytes))));
+      const places = first.map((row) => this.#rows.place(row, d));
+      const values = places.map(({ at }) => k.variable(at));
       k.loop(0, count, 1, (t) => {
         const powers = k.let(k.load(this.#scores.buffer, 'f32', add(mul(t, 4 * ROWS), this.#scores.byteOffset), ROWS));
-        const rows = values.map((at) =>
-          Array.from({ length: vectors }, (_, v) =>
-            k.let(loadFloat(k, this.#cacheType, this.#values, add(at, ROWS * v * bytes), ROWS)),
-          ),
-        );
+        const rows = values.map((at, i) => {
+          const read = this.#rows.read(k, this.#values, { at, within: places[i]!.within });
+          return Array.from({ length: vectors }, (_, v) => k.let(read(ROWS * v)));
+        });
         sums.forEach((all, r) => {
           const power = k.let(repeatLane(powers, r));
           for (const [v, sum] of all.entries()) k.set(sum, fma(power, rows[r % rows.length]![v]!, sum));
         });
-        for (const value of values) k.set(value, add(value, valueDim * bytes));
+        for (const value of values) k.set(value, add(value, rowBytes));
       });
       for (const [r, all] of sums.entries()) {
         for (const [v, sum] of all.entries()) k.store(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), sum);
@@ -307,9 +303,10 @@ class Attention {
   }
 }
 
-export const attentionKernel: KernelTemplate = {
-  op: 'attention',
-  name: 'attention',
+/** The template of `op`: `attention`, or `packed_attention` for caches of int8 codes. */
+const templateFor = (op: string, name: string): KernelTemplate => ({
+  op,
+  name,
   supports({ inputs, machine, epilogue }) {
     const { keyDim, valueDim } = sizesOf(inputs);
     return (
@@ -317,14 +314,17 @@ export const attentionKernel: KernelTemplate = {
       keyDim % ROWS === 0 &&
       valueDim % ROWS === 0 &&
       valueDim > 0 &&
-      isFloatType(inputs[1]!.dtype) &&
+      cacheRows(inputs[1]!.dtype) !== undefined &&
       !epilogue
     );
   },
   schedules: () => [{}],
   build(request, schedule) {
-    const k = new KernelBuilder(kernelName('attention', request, schedule), request.machine.lanes);
+    const k = new KernelBuilder(kernelName(op, request, schedule), request.machine.lanes);
     new Attention(k, request).build();
     return k.finish();
   },
-};
+});
+
+export const attentionKernel = templateFor('attention', 'attention');
+export const packedAttentionKernel = templateFor('packed_attention', 'packed attention');

@@ -5,7 +5,7 @@
 
 import { attentionOp } from '../../ir/attention.ts';
 import { embeddingOp, layerNormOp, rmsNormOp, softmaxOp } from '../../ir/composites.ts';
-import type { ElementType } from '../../ir/dtype.ts';
+import { type ElementType, isPacked } from '../../ir/dtype.ts';
 import type { Attributes, Op } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops.ts';
 import { ropeOp } from '../../ir/rope.ts';
@@ -14,6 +14,7 @@ import { dequantizeOp } from '../../quant/dequantize.ts';
 import { activationFormat, packedFormat } from '../../quant/formats.ts';
 import { linearOp } from '../../quant/linear.ts';
 import { type NumberFormat, panel } from '../../quant/number-format.ts';
+import { packedAttentionOp } from '../../quant/packed-attention.ts';
 import { packedEmbeddingOp } from '../../quant/packed-embedding.ts';
 import { quantizeOp } from '../../quant/quantize.ts';
 import { toPanelsOp } from '../../quant/to-panels.ts';
@@ -295,8 +296,8 @@ function attentionCases(): KernelCase[] {
     { seqLen = 1, heads = 2, kvHeads = 1, context = 8, dim = 8, valueDim = 0, start = 0, cache = 'f32' as ElementType },
     attrs: Attributes = {},
   ): KernelCase => ({
-    template: 'attention',
-    op: attentionOp,
+    template: isPacked(cache) ? 'packed attention' : 'attention',
+    op: isPacked(cache) ? packedAttentionOp : attentionOp,
     inputs: [
       tensor('f32', seqLen, heads, dim),
       tensor(cache, kvHeads, context, dim),
@@ -318,6 +319,10 @@ function attentionCases(): KernelCase[] {
     make({ seqLen: 4, context: 40, start: 33 }, { causal: false }),
     make({ seqLen: 6, context: 48, start: 36 }, { window: 5, softCap: 2 }),
     make({ seqLen: 2, context: 33, start: 31, heads: 5, kvHeads: 1 }, { window: 64, causal: false }),
+    make({ heads: 6, kvHeads: 6, context: 40, start: 37, dim: 32, cache: packedFormat('Q8_0')! }),
+    make({ heads: 8, kvHeads: 2, context: 70, start: 65, dim: 96, valueDim: 64, cache: packedFormat('Q8_0')! }),
+    make({ seqLen: 13, heads: 3, kvHeads: 1, context: 64, start: 11, dim: 64, cache: packedFormat('Q8_0')! }),
+    make({ seqLen: 6, context: 48, start: 36, dim: 32, cache: packedFormat('Q8_0')! }, { window: 5, softCap: 2 }),
   ];
 }
 

@@ -1,7 +1,7 @@
 /** The hot kernels, in the order in which the compiler asks them. */
 import type { KernelTemplate } from '../template.ts';
 import { argmaxKernel } from './argmax.ts';
-import { attentionKernel } from './attention.ts';
+import { attentionKernel, packedAttentionKernel } from './attention.ts';
 import { dotGeneral } from './dot-general.ts';
 import { linearAny } from './linear-any.ts';
 import { linearFloat } from './linear-float.ts';
@@ -26,6 +26,7 @@ export const kernelLibrary: readonly KernelTemplate[] = [
   quantizeKernel,
   dequantizeKernel,
   attentionKernel,
+  packedAttentionKernel,
   rmsNorm,
   layerNorm,
   softmaxKernel,

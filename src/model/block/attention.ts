@@ -45,11 +45,9 @@ export function attention(parts: AttentionParts): Attention {
     cache: { nKvHeads, headDim },
     apply(weights, x, step, cache) {
       const { q, k, v } = project(parts, weights, x);
-      const at = [0, np.reshape(step.start, []), 0];
-      const append = (rows: Tensor, into: Tensor) => np.dynamicUpdateSlice(into, np.transpose(rows, [1, 0, 2]), at);
       const next = {
-        keys: append(rotary ? rotary.turnKeys(k, step) : k, cache.keys),
-        values: append(v, cache.values),
+        keys: nn.appendRows(cache.keys, rotary ? rotary.turnKeys(k, step) : k, step.start),
+        values: nn.appendRows(cache.values, v, step.start),
       };
       const queries = rotary ? rotary.turnQueries(q, step) : q;
       const mixed = nn.attention(queries, next.keys, next.values, step.start, options);
