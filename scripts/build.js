@@ -1,12 +1,13 @@
 /**
- * Builds dist/ from src/: one JavaScript file and one declaration file per module, and the command line
- * once more as a bundle, since finding and linking 250 modules delays every start. Output of
- * files that are gone from src/ is removed, so that dist/ always says what the sources say.
+ * Builds dist/ from src/: one JavaScript file and one declaration file per module. Some are bundled besides: the
+ * command line, since finding and linking 250 modules delays every start; and for pages the one file, the worker's
+ * file, and the engine as a function whose text is a whole program. Output of files that are gone from src/ is
+ * removed, so that dist/ always says what the sources say.
  *
  * Usage: node scripts/build.js [--if-stale] — with it, nothing is done where dist/ is newer than every source.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,12 +36,12 @@ function isStale() {
   if (!existsSync(built)) return true;
   const builtAt = statSync(built).mtimeMs;
   const inputs = ['.', ...readdirSync(source, { recursive: true, encoding: 'utf8' })].map((name) => join(source, name));
-  inputs.push(join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json'));
+  for (const name of ['tsconfig.json', 'tsconfig.build.json', 'scripts/build.js']) inputs.push(join(root, name));
   return inputs.some((path) => !path.endsWith('.test.ts') && statSync(path).mtimeMs >= builtAt);
 }
 
 /** The command line in a few files; what only some commands need is loaded by them. */
-function bundle() {
+function bundleCommandLine() {
   rmSync(bundles, { recursive: true, force: true });
   buildSync({
     entryPoints: { cli: join(dist, 'cli', 'main.js') },
@@ -55,12 +56,52 @@ function bundle() {
   });
 }
 
+/**
+ * Bundles a module of dist/web for browsers, and gives the text.
+ * @param {string} name
+ * @param {import('esbuild').BuildOptions} options
+ */
+function bundleForPages(name, options) {
+  const { outputFiles } = buildSync({
+    ...options,
+    entryPoints: [join(dist, 'web', name)],
+    absWorkingDir: root,
+    bundle: true,
+    write: false,
+    minify: true,
+    platform: 'browser',
+    target: 'es2022',
+    logLevel: 'warning',
+  });
+  return String(outputFiles[0]?.text);
+}
+
+/** The files of dist/web that stand alone take the places of the modules that they are made of. */
+function bundleWeb() {
+  const program = bundleForPages('engine.js', {
+    format: 'iife',
+    globalName: 'bitloomEngine',
+    define: { 'import.meta.url': 'bitloomHere' },
+  });
+  const engine = `export function startEngine(bitloomHere){"use strict";${program}return bitloomEngine.startEngine(bitloomHere)}\n`;
+  const alone = ['bitloom.js', 'bitloom-worker.js'].map(
+    (name) => /** @type {const} */ ([name, bundleForPages(name, { format: 'esm' })]),
+  );
+  for (const [name, text] of [...alone, ['engine.js', engine]]) {
+    writeFileSync(join(dist, 'web', name), text);
+    rmSync(join(dist, 'web', `${name}.map`), { force: true });
+  }
+}
+
 function build() {
   if (existsSync(dist)) removeStale('');
   const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
   const args = [compiler, '-p', join(root, 'tsconfig.build.json')];
   const status = spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
-  if (status === 0) bundle();
+  if (status === 0) {
+    bundleCommandLine();
+    bundleWeb();
+  }
   return status;
 }
 

@@ -1,46 +1,123 @@
-/** The same sources in a real browser: Chromium, cross-origin isolated, with a strict content policy. */
+/** The built one-file bundle in a real Chromium: the same tokens in a worker and in the page, with and without isolation. */
 import { readFileSync } from 'node:fs';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bundle, findChromium, openPage, type Session } from './browser/page.ts';
+import { findChromium, OWN_FOLDERS, openSite, type PageOptions, type Site } from './browser/page.ts';
 
 const { goldens } = JSON.parse(readFileSync(new URL('../assets/tiny/goldens.json', import.meta.url), 'utf8')) as {
   goldens: { prompt: string; greedy_ids: number[] }[];
 };
-const golden = goldens[0]!;
 const chromium = findChromium();
 const required = process.env.BITLOOM_REQUIRE_BROWSER === '1';
+const script = '/tests/browser/page-script.js';
+/** Prompts and tokens of the golden replies: all of them in the whole suite. */
+const [PROMPTS, TOKENS] = process.env.BITLOOM_TEST_ALL ? [8, 64] : [2, 24];
+const ONE_THREAD = /^one-thread: threads are not available: /;
 
 describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is installed)', () => {
-  let session: Session;
+  let site: Site;
+  let page: Page;
 
   beforeAll(async () => {
     if (!chromium) throw new Error('BITLOOM_REQUIRE_BROWSER=1, but no Chromium is on the PATH.');
-    session = await openPage(chromium, await bundle('entry.ts'));
+    site = await openSite(chromium, OWN_FOLDERS);
+    page = await site.open({ isolated: true, policy: 'strict', script });
   });
-  afterAll(() => session?.close());
+  afterAll(() => site?.close());
 
-  test('the page is isolated and has the platform of browsers', async () => {
-    expect(await session.page.evaluate('crossOriginIsolated')).toBe(true);
+  /** Runs an expression of page-script.js. */
+  const run = <T>(expression: string): Promise<T> => page.evaluate(expression) as Promise<T>;
+  const opened = async <T>(options: Omit<PageOptions, 'script'>, use: (page: Page) => Promise<T>): Promise<T> => {
+    const other = await site.open({ ...options, script });
+    try {
+      return await use(other);
+    } finally {
+      await other.close();
+    }
+  };
+  const replies = (count: number, tokens: number): number[][] =>
+    goldens.slice(0, count).map((golden) => golden.greedy_ids.slice(0, tokens));
+  const call = (count: number, tokens: number, options: object): string =>
+    `goldens(${JSON.stringify(goldens.slice(0, count).map(({ prompt }) => prompt))}, ${tokens}, ${JSON.stringify(options)})`;
+
+  test('isolated, under a policy of files only: the golden tokens, from a worker with two threads', async () => {
+    expect(await run('crossOriginIsolated')).toBe(true);
+    const result = await run<{ features: string[] }>(call(PROMPTS, TOKENS, { threads: 2 }));
+    expect(result).toMatchObject({
+      replies: replies(PROMPTS, TOKENS),
+      device: 'wasm',
+      threads: 2,
+      threadsNote: null,
+      warnings: [],
+    });
+    expect(result.features).toEqual(expect.arrayContaining(['relaxed-simd', 'threads']));
   });
 
-  test('files are read by range into shared memory', async () => {
-    const result = await session.page.evaluate('readConfig()');
-    expect(result).toEqual({ platform: 'browser', bytes: 687, sizeBytes: 687, hiddenSize: 256 });
+  test('not isolated: the golden tokens from one thread, which says why', async () => {
+    const result = await opened({ policy: 'strict' }, (other) => other.evaluate(call(PROMPTS, TOKENS, { threads: 2 })));
+    expect(result).toMatchObject({
+      replies: replies(PROMPTS, TOKENS),
+      threads: 1,
+      warnings: [expect.stringMatching(ONE_THREAD)],
+    });
+    expect((result as { threadsNote: string }).threadsNote).toContain('Cross-Origin-Opener-Policy');
   });
 
-  test.each([1, 2])('the embedded model gives the golden tokens with %i thread(s)', async (threads) => {
-    const call = `generate(${JSON.stringify(golden.prompt)}, ${threads}, 24)`;
-    const result = (await session.page.evaluate(call)) as { tokens: number[]; features: string[] };
-    expect(result).toMatchObject({ device: 'wasm', threads, warnings: [] });
-    expect(result.features).toContain('relaxed-simd');
-    expect(result.tokens).toEqual(golden.greedy_ids.slice(0, 24));
+  test('in the page itself, with threads that start from their text', async () => {
+    const options = { worker: false, threads: 2 };
+    const result = await opened({ isolated: true, policy: 'blob' }, (other) => other.evaluate(call(1, 16, options)));
+    expect(result).toMatchObject({ replies: replies(1, 16), threads: 2, warnings: [] });
   });
 
-  test('without isolation one thread does the work, and says so once', async () => {
-    const plain = await openPage(chromium!, await bundle('entry.ts'), false);
-    const result = await plain.page.evaluate(`generate(${JSON.stringify(golden.prompt)}, 2, 4)`);
-    await plain.close();
-    expect(result).toMatchObject({ threads: 1, tokens: golden.greedy_ids.slice(0, 4) });
-    expect((result as { warnings: string[] }).warnings).toEqual([expect.stringMatching(/^one-thread/)]);
+  test('in the page itself, under a policy that forbids such threads: one does the work', async () => {
+    const result = await run<{ threadsNote: string }>(call(1, 16, { worker: false, threads: 2 }));
+    expect(result).toMatchObject({
+      replies: replies(1, 16),
+      threads: 1,
+      warnings: [expect.stringMatching(ONE_THREAD)],
+    });
+    expect(result.threadsNote).toContain('worker-src');
+  });
+
+  test('a file from another origin is started through a worker of this one', async () => {
+    const elsewhere = site.address.replace('localhost', '127.0.0.1');
+    const result = await opened({}, (other) =>
+      other.evaluate(
+        `import('${elsewhere}/plain,/dist/web/bitloom.js').then((b) => b.load('./assets/tiny')).then(async (m) => (await m.generate(${JSON.stringify(goldens[0]!.prompt)}, { temperature: 0, maxTokens: 4, ignoreEos: true }).result).tokens)`,
+      ),
+    );
+    expect(result).toEqual(replies(1, 4)[0]);
+  });
+
+  test('picked files, which cannot leave the page whole, are read piece by piece from the worker', async () => {
+    const result = await run<{ tokens: number[] }>('picked()');
+    expect(result).toEqual({ tokens: replies(1, 8)[0], source: 'model.safetensors', text: expect.any(String) });
+  });
+
+  test('errors keep code, values and cause across the worker', async () => {
+    const missing = await run('load("./assets/none").catch(told)');
+    expect(missing).toMatchObject({ code: 'MISSING_FILE', details: { source: './assets/none' } });
+    const bad = await run('load(new Blob(["no model at all"])).catch(told)');
+    expect(bad).toMatchObject({ code: 'BAD_FILE', details: { sizeBytes: 15 } });
+    const unsent = await run('load("./assets/tiny", { onlyOnce() {} }).catch(told)');
+    expect(unsent).toMatchObject({ code: 'INVALID_ARGUMENT', details: { option: 'onlyOnce' } });
+    const nameless = await run('load("./assets/tiny", { worker: "./nothing.js" }).catch(told)');
+    expect(nameless).toMatchObject({ code: 'NO_DEVICE' });
+  });
+
+  test('a signal ends loading and replies, with its own reason; the model answers again', async () => {
+    const result = await run('aborts()');
+    expect(result).toEqual({
+      load: { code: 'ABORTED', cause: 'no time' },
+      reply: { code: 'ABORTED', cause: 'enough' },
+      sawTokens: true,
+      again: replies(1, 4)[0],
+      disposed: 'DISPOSED',
+    });
+  });
+
+  test('a tab that is closed in the middle of a reply leaves the others as they were', async () => {
+    await opened({ isolated: true, policy: 'strict' }, (other) => other.evaluate('endless()'));
+    expect(await run(call(1, 4, {}))).toMatchObject({ replies: replies(1, 4) });
   });
 });

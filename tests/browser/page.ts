@@ -1,10 +1,9 @@
-/** Serves one bundle and the assets to Chromium, isolated so that shared memory is there. */
+/** Chromium, and a server of this package for it: built files, assets, and pages with the headers that a test asks for. */
 import { accessSync, createReadStream, existsSync, statSync } from 'node:fs';
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { delimiter, join, normalize } from 'node:path';
+import { delimiter, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -25,20 +24,28 @@ export function findChromium(): string | undefined {
   });
 }
 
-/** Bundles `entry` (under tests/browser/) for a browser, from the sources. */
-export async function bundle(entry: string): Promise<string> {
-  const result = await build({
-    entryPoints: [join(root, 'tests', 'browser', entry)],
-    absWorkingDir: root,
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2022',
-    conditions: ['bitloom-source', 'browser'],
-    logLevel: 'error',
-  });
-  return result.outputFiles[0]!.text;
+/** What scripts may be on a page. All answers carry it, those that workers come from too. */
+export const POLICIES = {
+  /** Scripts from files, and WebAssembly: the strictest that can run any. */
+  strict: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'",
+  /** Workers from texts besides, as a page needs whose bundler leaves worker files behind. */
+  blob: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:",
+} as const;
+
+export interface PageOptions {
+  /** Sends COOP and COEP, without which there is no shared memory. */
+  readonly isolated?: boolean;
+  readonly policy?: keyof typeof POLICIES;
+  /** Path of the page's module script. */
+  readonly script: string;
 }
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.json': 'application/json',
+};
 
 function sendFile(response: ServerResponse, path: string, range: string | undefined): void {
   const size = statSync(path).size;
@@ -46,41 +53,49 @@ function sendFile(response: ServerResponse, path: string, range: string | undefi
   const from = match ? Number(match[1]) : 0;
   const to = match?.[2] ? Math.min(Number(match[2]), size - 1) : size - 1;
   if (match) response.setHeader('Content-Range', `bytes ${from}-${to}/${size}`);
+  response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
   response.writeHead(match ? 206 : 200);
   createReadStream(path, { start: from, end: to }).pipe(response);
 }
 
-export interface Session {
-  readonly page: Page;
+export interface Site {
+  readonly address: string;
+  /** Opens a page that has run its script; its errors are told where it does not. */
+  open(options: PageOptions): Promise<Page>;
   close(): Promise<void>;
 }
 
-/** Opens a page that runs `script` as a module. `isolated` false leaves out COOP/COEP: no shared memory. */
-export async function openPage(executablePath: string, script: string, isolated = true): Promise<Session> {
-  const server: Server = createServer((request, response) => {
-    if (isolated) {
+/**
+ * Serves `folders` (paths under which files lie, each at its prefix) and opens pages of its own in one browser.
+ * A page's headers go with its policy, so each page lives under a path of its own.
+ */
+export async function openSite(executablePath: string, folders: Readonly<Record<string, string>>): Promise<Site> {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    // /isolated,strict/dist/web/bitloom.js: how it is sent, then what.
+    const [, how = '', path = ''] = /^\/([a-z,]*)(\/.*)$/.exec(normalize(pathname)) ?? [];
+    const [isolation, policy] = how.split(',');
+    if (isolation === 'isolated') {
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     }
-    const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname);
-    if (path === '/') {
+    // As content networks send them: any origin may import.
+    response.setHeader('Access-Control-Allow-Origin', '*');
+    if (policy) response.setHeader('Content-Security-Policy', POLICIES[policy as keyof typeof POLICIES]);
+    const script = new URL(request.url ?? '/', 'http://localhost').searchParams.get('script');
+    if (path === '/page') {
       response.setHeader('Content-Type', 'text/html');
-      // Generated WebAssembly is all that the policy has to allow: no eval, no remote code.
-      response.setHeader(
-        'Content-Security-Policy',
-        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:",
-      );
-      response.end('<!doctype html><title>bitloom</title><script type="module" src="/test.js"></script>');
-    } else if (path === '/test.js') {
-      response.setHeader('Content-Type', 'text/javascript');
-      response.end(script);
-    } else if (path.startsWith('/assets/') && existsSync(join(root, path))) {
-      sendFile(response, join(root, path), request.headers.range);
-    } else {
-      response.writeHead(404).end();
+      response.end(`<!doctype html><title>bitloom</title><script type="module" src="${script}"></script>`);
+      return;
     }
-  });
+    const prefix = Object.keys(folders).find((name) => path.startsWith(name));
+    const file = prefix === undefined ? '' : join(folders[prefix]!, path.slice(prefix.length));
+    if (existsSync(file) && statSync(file).isFile()) sendFile(response, file, request.headers.range);
+    else response.writeHead(404).end();
+  };
+  const server: Server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = `http://localhost:${(server.address() as AddressInfo).port}`;
   let browser: Browser | undefined;
   const close = async (): Promise<void> => {
     await browser?.close();
@@ -88,12 +103,34 @@ export async function openPage(executablePath: string, script: string, isolated 
   };
   try {
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-    const page = await browser.newPage();
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
-    await page.waitForFunction('window.ready === true');
-    return { page, close };
   } catch (error) {
     await close();
     throw error;
   }
+  const started = browser;
+  return {
+    address,
+    async open({ isolated = false, policy, script }) {
+      const page = await started.newPage();
+      const errors: string[] = [];
+      page.on('pageerror', (error) => errors.push(String(error)));
+      const base = `${address}/${isolated ? 'isolated' : 'plain'},${policy ?? ''}`;
+      await page.goto(`${base}/page?script=${encodeURIComponent(`${new URL(base).pathname}${script}`)}`);
+      // Not by `waitForFunction`, which evaluates a text in the page: the policy forbids that.
+      for (let tries = 0; !(await page.evaluate('window.ready === true')); tries++) {
+        if (tries === 600)
+          throw new Error(`${script} did not get ready: ${errors.join('; ') || 'no error on the page'}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return page;
+    },
+    close,
+  };
 }
+
+/** The package as it lies here: dist/, assets/, and this folder's scripts. */
+export const OWN_FOLDERS: Readonly<Record<string, string>> = {
+  '/dist/': join(root, 'dist'),
+  '/assets/': join(root, 'assets'),
+  '/tests/': join(root, 'tests'),
+};

@@ -1,4 +1,4 @@
-/** Entry of the bundle in one file: the names of `index.ts`, and the worker's program in the same file. */
+/** The bundle in one file: the names of `index.ts`, and the worker's program in the same file. */
 import type { LanguageModel, LoadOptions, ModelSource } from '../engine/index.ts';
 import { threadProgram } from '../target/wasm/index.ts';
 import { type EngineWays, loadWith } from './load.ts';
