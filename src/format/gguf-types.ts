@@ -72,32 +72,22 @@ export const isNumberType = (type: MetadataType): type is keyof typeof NUMBER_AR
 export type MetadataValue = number | bigint | boolean | string | MetadataList;
 export type MetadataList = MetadataNumbers | readonly string[] | readonly boolean[] | readonly MetadataList[];
 
-/** Tensor types of ggml by id, as errors name them; those without a number format here are not read. */
-const GGML_TYPES: Readonly<Record<number, string>> = {
-  6: 'Q5_0',
-  7: 'Q5_1',
+/** Tensor types of ggml without a number format here, by id, as errors name them. */
+const OTHER_TYPES: Readonly<Record<number, string>> = {
   9: 'Q8_1',
-  10: 'Q2_K',
-  11: 'Q3_K',
-  12: 'Q4_K',
-  13: 'Q5_K',
-  14: 'Q6_K',
   15: 'Q8_K',
   16: 'IQ2_XXS',
   17: 'IQ2_XS',
   18: 'IQ3_XXS',
   19: 'IQ1_S',
-  20: 'IQ4_NL',
   21: 'IQ3_S',
   22: 'IQ2_S',
-  23: 'IQ4_XS',
   25: 'I16',
   27: 'I64',
   28: 'F64',
   29: 'IQ1_M',
   34: 'TQ1_0',
   35: 'TQ2_0',
-  39: 'MXFP4',
 };
 
 /** Integer tensors have ids too. */
@@ -116,7 +106,7 @@ export const elementOfGgufType = (id: number): ElementType | undefined =>
 export const ggufTypeOfElement = (element: ElementType): number | undefined =>
   READABLE.find((row) => row.element === element)?.ggufType ?? undefined;
 
-export const ggufTypeName = (id: number): string => GGML_TYPES[id] ?? `type ${id}`;
+export const ggufTypeName = (id: number): string => OTHER_TYPES[id] ?? `type ${id}`;
 
 /** Names of the supported tensor types, for errors. */
 export const SUPPORTED_GGUF_TYPES = [

@@ -85,14 +85,17 @@ describe.each(named(PACKED_FORMATS))('%s', (_, format) => {
 });
 
 describe('edges', () => {
-  it.each(named(PACKED_FORMATS.filter((f) => f.fit !== 'range' && f.fit !== 'search')))('%s keeps zeros exactly', (_, format) => {
-    const x = ramp(format.blockSize);
-    x[3] = 0;
-    expect(unpack(format, pack(format, x, x.length), 1, x.length)[3]).toBeCloseTo(0, 12);
-    expect(unpack(format, pack(format, new Float32Array(x.length), x.length), 1, x.length).every((v) => v === 0)).toBe(
-      true,
-    );
-  });
+  it.each(named(PACKED_FORMATS.filter((f) => f.fit !== 'range' && f.fit !== 'search')))(
+    '%s keeps zeros exactly',
+    (_, format) => {
+      const x = ramp(format.blockSize);
+      x[3] = 0;
+      expect(unpack(format, pack(format, x, x.length), 1, x.length)[3]).toBeCloseTo(0, 12);
+      expect(
+        unpack(format, pack(format, new Float32Array(x.length), x.length), 1, x.length).every((v) => v === 0),
+      ).toBe(true);
+    },
+  );
 
   it.each([NaN, Infinity, -Infinity])('refuses %d, naming the place', (bad) => {
     for (const format of PACKED_FORMATS) {
