@@ -9,16 +9,24 @@ import type { Device } from '../tensor/index.ts';
 
 export type KvCacheType = 'f32' | 'f16';
 
+/** Types of the cached tensors, keys then values of each layer in turn. */
+export const cacheTypes = (
+  { caches }: Pick<CausalModel, 'caches'>,
+  capacity: number,
+  dtype: KvCacheType,
+): readonly TensorType[] =>
+  caches.flatMap(({ nKvHeads, headDim }) => {
+    const type: TensorType = { dtype, shape: [nKvHeads, capacity, headDim] };
+    return [type, type];
+  });
+
 export class KvCache {
   /** Keys then values of each layer in turn. */
   readonly types: readonly TensorType[];
   readonly buffers: readonly DeviceBuffer[];
 
   constructor(device: Device, model: CausalModel, capacity: number, dtype: KvCacheType) {
-    this.types = model.caches.flatMap(({ nKvHeads, headDim }) => {
-      const type: TensorType = { dtype, shape: [nKvHeads, capacity, headDim] };
-      return [type, type];
-    });
+    this.types = cacheTypes(model, capacity, dtype);
     this.buffers = this.types.map((type) => device.allocate(byteLength(type)));
     // Positions not yet written are masked, but must hold numbers: 0 * NaN is NaN.
     for (const buffer of this.buffers) device.bytes(buffer).fill(0);
