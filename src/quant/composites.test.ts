@@ -7,6 +7,7 @@ import { elementsOf, type HostTensor } from '../ir/host-tensor.ts';
 import { interpret } from '../ir/interpreter/interpret.ts';
 import {
   ACTIVATION_FORMATS,
+  CACHE_FORMAT,
   dequantize,
   linear,
   type NumberFormat,
@@ -61,7 +62,7 @@ describe('dequantize', () => {
 });
 
 describe('quantize', () => {
-  it.each(named(ACTIVATION_FORMATS))('%s gives the bytes that pack gives', (_, format) => {
+  it.each(named([...ACTIVATION_FORMATS, CACHE_FORMAT]))('%s gives the bytes that pack gives', (_, format) => {
     const columns = 2 * format.blockSize;
     fc.assert(
       fc.property(

@@ -1,6 +1,6 @@
 /**
  * The table of number formats: those of GGUF files, group-wise integers of 2 to 8 bits, and the
- * 8-bit activation formats. Adding a format is adding a row.
+ * 8-bit formats of activations and caches. Adding a format is adding a row.
  */
 import type { DType, ElementType } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
@@ -57,6 +57,15 @@ function activation(group: GroupSize, sums: 'i32' | 'i16x2' = 'i32'): NumberForm
   };
 }
 
+/** `Q8_C32`: 32 int8 codes and their f32 scale. For cached keys and values, which are multiplied as f32 and need no sums. */
+export const CACHE_FORMAT: NumberFormat = {
+  ...activation(32),
+  name: 'Q8_C32',
+  baseName: 'Q8_C32',
+  blockBytes: 36,
+  codeSum: null,
+};
+
 /** All group-wise integer formats: 2 to 8 bits, groups of 32, 64 and 128, without and with zero points. */
 export const GROUP_INTS: readonly NumberFormat[] = [2, 3, 4, 5, 6, 7, 8].flatMap((bits) =>
   GROUP_SIZES.flatMap((group) => [groupInt(bits, group, false), groupInt(bits, group, true)]),
@@ -68,7 +77,12 @@ export const ACTIVATION_FORMATS: readonly NumberFormat[] = [
 ];
 
 /** Every packed format in its plain layout. */
-export const PACKED_FORMATS: readonly NumberFormat[] = [...GGUF_FORMATS, ...GROUP_INTS, ...ACTIVATION_FORMATS];
+export const PACKED_FORMATS: readonly NumberFormat[] = [
+  ...GGUF_FORMATS,
+  ...GROUP_INTS,
+  ...ACTIVATION_FORMATS,
+  CACHE_FORMAT,
+];
 
 /** One storage format of weights: its public name, its id in GGUF files, and its element type. */
 export interface WeightFormat {

@@ -6,6 +6,7 @@ export {
   ACTIVATION_FORMATS,
   activationFor,
   activationFormat,
+  CACHE_FORMAT,
   GROUP_INTS,
   GROUP_SIZES,
   type GroupSize,

@@ -30,12 +30,16 @@ import { LEAST_SCALE } from './block-fit.ts';
 import { asNumberFormat, type NumberFormat, sumSize } from './number-format.ts';
 import { requireBlocks } from './pack.ts';
 
-function activationAttr(attrs: Attributes, name: string): NumberFormat {
+/** True for formats that are made of values as they come: int8 codes, rounded half to even, under an f32 scale. */
+export const isMadeAtOnce = ({ fit, rounding, bits, panelRows }: NumberFormat): boolean =>
+  fit === 'absmax' && rounding === 'half-even' && bits === 8 && panelRows === 1;
+
+function formatAttr(attrs: Attributes, name: string): NumberFormat {
   const format = asNumberFormat(elementAttr(attrs, 'format'), name);
-  if (format.codeSum !== null && format.panelRows === 1) return format;
+  if (isMadeAtOnce(format)) return format;
   throw new BitloomError(
     'DTYPE_MISMATCH',
-    `${name} makes activation formats (Q8_A32, Q8_A32S16, Q8_A64, Q8_A128), not ${format.name}; pack weights ahead of time`,
+    `${name} makes formats of activations and caches (Q8_A32, Q8_A32S16, Q8_A64, Q8_A128, Q8_C32), not ${format.name}; pack weights ahead of time`,
     { format: format.name },
   );
 }
@@ -52,7 +56,7 @@ function codeSums(codes: Value, format: NumberFormat): Value {
 }
 
 function decompose([x]: readonly Value[], attrs: Attributes): Value {
-  const format = activationAttr(attrs, 'quantize');
+  const format = formatAttr(attrs, 'quantize');
   const { shape } = x!.type;
   const rows = elementCount(shape.slice(0, -1));
   const blocks = shape.at(-1)! / format.blockSize;
@@ -61,8 +65,11 @@ function decompose([x]: readonly Value[], attrs: Attributes): Value {
   const all = (value: number) => full('f32', [rows, blocks], value);
   const inverse = select(lt(scale, all(LEAST_SCALE)), all(0), div(all(1), scale));
   const codes = cast(round(mul(groups, broadcast(inverse, groups.type.shape, [0, 1]))), 'i8');
-  const sums = codeSums(codes, format);
-  const bytes = concat([bitcast(codes, 'u8'), bitcast(scale, 'u8'), bitcast(sums, 'u8')], 2);
+  const parts = [codes, scale, ...(format.codeSum === null ? [] : [codeSums(codes, format)])];
+  const bytes = concat(
+    parts.map((part) => bitcast(part, 'u8')),
+    2,
+  );
   return reshape(bitcast(reshape(bytes, [rows, blocks * format.blockBytes]), format), shape);
 }
 
@@ -72,11 +79,11 @@ export const quantizeOp: Op = defineOp(
     arity: 1,
     groups: ['composite'],
     meaning:
-      'x [..., K] in groups along K of the activation `format`: codes round(x / scale) half to even, ' +
-      'scale = absmax / 127 (no codes below 2^-126), and the sum of the codes',
+      'x [..., K] in groups along K of the activation or cache `format`: codes round(x / scale) half to even, ' +
+      'scale = absmax / 127 (no codes below 2^-126), and the sum of the codes where the format has one',
     infer([x], attrs, name) {
       requireDType(name, x!, 'float');
-      const format = activationAttr(attrs, name);
+      const format = formatAttr(attrs, name);
       requireBlocks(format, x!.shape.at(-1) ?? 1);
       return { dtype: format, shape: x!.shape };
     },
@@ -84,5 +91,5 @@ export const quantizeOp: Op = defineOp(
   decompose,
 );
 
-/** x [..., K] float as an activation format, K a multiple of its group. Throws: SHAPE_MISMATCH, DTYPE_MISMATCH. */
+/** x [..., K] float as a format of activations or caches, K a multiple of its group. Throws: SHAPE_MISMATCH, DTYPE_MISMATCH. */
 export const quantize = (x: Value, format: NumberFormat): Value => apply(quantizeOp, [x], { format });

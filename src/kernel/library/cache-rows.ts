@@ -1,7 +1,7 @@
 /** How attention reads rows of its cache as vectors of four f32: from floats, or from blocks of int8 codes under a scale. */
 import type { ElementType } from '../../ir/dtype.ts';
 import { isNumberFormat, isSimple, type NumberFormat } from '../../quant/number-format.ts';
-import { FLOAT_BYTES, type FloatType, isFloatType, loadField, loadFloat } from '../decode.ts';
+import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import { add, type BufferParam, divU, type Expr, mul, type Operand, remU, unary } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 
@@ -57,7 +57,8 @@ function codeRows(format: NumberFormat): CacheRows {
     }),
     read(k, buffer, { at, within }) {
       const block = k.let(at);
-      const scale = k.let(loadField(k, format, format.scale, buffer, block));
+      const { dtype, byteOffset } = format.scale;
+      const scale = k.let(loadFloat(k, dtype as FloatType, buffer, add(block, byteOffset)));
       const codes = k.let(add(block, within));
       return (from) => {
         const vector = k.load(buffer, 'i8', add(codes, planes[0]!.byteOffset + from), LANES);

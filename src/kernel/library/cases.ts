@@ -11,7 +11,7 @@ import { ops } from '../../ir/ops.ts';
 import { ropeOp } from '../../ir/rope.ts';
 import type { TensorType } from '../../ir/shape.ts';
 import { dequantizeOp } from '../../quant/dequantize.ts';
-import { activationFormat, packedFormat } from '../../quant/formats.ts';
+import { activationFormat, CACHE_FORMAT, packedFormat } from '../../quant/formats.ts';
 import { linearOp } from '../../quant/linear.ts';
 import { type NumberFormat, panel } from '../../quant/number-format.ts';
 import { packedAttentionOp } from '../../quant/packed-attention.ts';
@@ -167,24 +167,26 @@ function quantizeCases(): KernelCase[] {
   const make = (
     dtype: ElementType,
     values: readonly number[] | undefined,
-    group: number,
+    format: NumberFormat,
     ...shape: number[]
   ): KernelCase => ({
     template: 'quantize',
     op: quantizeOp,
     inputs: [{ dtype, shape, ...(values && { values }) }],
-    attrs: { format: activationFormat(group) },
+    attrs: { format },
     bound: { nmse: 0, worst: 0 },
   });
   const halves = Array.from({ length: 64 }, (_, i) => (i === 5 ? 127 : (i % 9) - 4 + 0.5)); // ties go to even
   const tiny = Array.from({ length: 64 }, (_, i) => (i < 32 ? 0 : i * 1e-41)); // below the least scale
   return [
-    make('f32', undefined, 32, 3, 64),
-    make('f32', undefined, 64, 2, 2, 64),
-    make('f16', undefined, 128, 1, 256),
-    make('f32', halves, 32, 1, 64),
-    make('f32', tiny, 32, 2, 32),
-    make('f32', undefined, 32, 0, 32),
+    make('f32', undefined, activationFormat(32), 3, 64),
+    make('f32', undefined, activationFormat(64), 2, 2, 64),
+    make('f16', undefined, activationFormat(128), 1, 256),
+    make('f32', halves, activationFormat(32), 1, 64),
+    make('f32', tiny, activationFormat(32), 2, 32),
+    make('f32', undefined, activationFormat(32), 0, 32),
+    make('f32', halves, CACHE_FORMAT, 1, 64),
+    make('f32', undefined, CACHE_FORMAT, 2, 3, 96),
   ];
 }
 
@@ -319,10 +321,10 @@ function attentionCases(): KernelCase[] {
     make({ seqLen: 4, context: 40, start: 33 }, { causal: false }),
     make({ seqLen: 6, context: 48, start: 36 }, { window: 5, softCap: 2 }),
     make({ seqLen: 2, context: 33, start: 31, heads: 5, kvHeads: 1 }, { window: 64, causal: false }),
-    make({ heads: 6, kvHeads: 6, context: 40, start: 37, dim: 32, cache: packedFormat('Q8_0')! }),
+    make({ heads: 6, kvHeads: 6, context: 40, start: 37, dim: 32, cache: CACHE_FORMAT }),
     make({ heads: 8, kvHeads: 2, context: 70, start: 65, dim: 96, valueDim: 64, cache: packedFormat('Q8_0')! }),
-    make({ seqLen: 13, heads: 3, kvHeads: 1, context: 64, start: 11, dim: 64, cache: packedFormat('Q8_0')! }),
-    make({ seqLen: 6, context: 48, start: 36, dim: 32, cache: packedFormat('Q8_0')! }, { window: 5, softCap: 2 }),
+    make({ seqLen: 13, heads: 3, kvHeads: 1, context: 64, start: 11, dim: 64, cache: CACHE_FORMAT }),
+    make({ seqLen: 6, context: 48, start: 36, dim: 32, cache: CACHE_FORMAT }, { window: 5, softCap: 2 }),
   ];
 }
 

@@ -1,9 +1,10 @@
 /**
- * `quantize` of activations to Q8_A<group>: per group the scale absmax / 127, int8 codes and their sum. Groups lie
- * one after the other in both tensors, whatever the rows.
+ * `quantize` of activations to Q8_A<group>, and of cached rows to Q8_C32: per group the scale absmax / 127, int8 codes
+ * and, for activations, their sum. Groups lie one after the other in both tensors, whatever the rows.
  */
 import { elementCount } from '../../ir/shape.ts';
 import { isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
+import { isMadeAtOnce } from '../../quant/quantize.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import {
   add,
@@ -47,7 +48,7 @@ function quantizeGroup(
     k.store(out, 'i32', add(to, format.planes[0]!.byteOffset + i), packed);
   }
   k.store(out, 'f32', add(to, format.scale.byteOffset), scale);
-  k.store(out, 'i32', add(to, format.codeSum!.byteOffset), unary('reduce_add', sum));
+  if (format.codeSum) k.store(out, 'i32', add(to, format.codeSum.byteOffset), unary('reduce_add', sum));
 }
 
 export const quantizeKernel: KernelTemplate = {
@@ -56,7 +57,8 @@ export const quantizeKernel: KernelTemplate = {
   supports: ({ inputs, output, machine, epilogue }) =>
     isFloatType(inputs[0]!.dtype) &&
     isNumberFormat(output.dtype) &&
-    output.dtype.codeSum?.dtype === 'i32' &&
+    isMadeAtOnce(output.dtype) &&
+    output.dtype.codeSum?.dtype !== 'i16x2' &&
     machine.lanes === 4 &&
     !epilogue,
   schedules: () => [{}],
