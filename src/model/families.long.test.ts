@@ -13,5 +13,5 @@ afterAll(() => device.dispose());
 
 test.each(familyCases)('$name on wasm', async (one) => {
   const cuts = [[24], [17, 5, 1, 1], [3, 8, 13]];
-  for (const distance of await distancesFromReference(one, cuts)) expect(distance).toBeLessThan(2e-4);
+  for (const distance of await distancesFromReference(one, cuts)) expect(distance).toBeLessThan(2e-5);
 });

@@ -25,6 +25,6 @@ describe.each(devices)('families on $name', ({ create, cases, cuts }) => {
   afterAll(() => device.dispose());
 
   test.each(cases)('$name', async (one) => {
-    for (const distance of await distancesFromReference(one, cuts)) expect(distance).toBeLessThan(2e-4);
+    for (const distance of await distancesFromReference(one, cuts)) expect(distance).toBeLessThan(2e-5);
   });
 });
