@@ -2,6 +2,7 @@
 import { type LanguageModel, type LoadOptions, load as loadModel, type ModelSource } from './engine/index.ts';
 
 export type {
+  EstimateOptions,
   GenerateOptions,
   Generation,
   GenerationChunk,
@@ -10,10 +11,14 @@ export type {
   LanguageModel,
   LoadOptions,
   LoadProgress,
+  LogprobEntry,
+  MemoryEstimate,
   ModelInfo,
   ModelSource,
   TokenFacts,
+  TokenLogprob,
 } from './engine/index.ts';
+export { estimate } from './engine/index.ts';
 export { type FileSet, memoryFiles, pickedFiles } from './format/index.ts';
 export type { DType, ElementType } from './ir/dtype.ts';
 export { BitloomError, type ErrorCode } from './ir/error.ts';

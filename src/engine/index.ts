@@ -1,5 +1,6 @@
 /** Loading models and generating text. */
 export { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+export { type EstimateOptions, estimate, type MemoryEstimate } from './estimate.ts';
 export type {
   GenerateOptions,
   Generation,

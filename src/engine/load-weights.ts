@@ -74,7 +74,7 @@ const STRIPE_ROWS = 1024;
  * Reads packed matrices stripe by stripe and lays their rows in panels on the device: while one stripe
  * is rearranged, the next is read.
  */
-class PanelLoader {
+export class PanelLoader {
   readonly #device: Device;
   readonly #stages: readonly DeviceBuffer[];
   readonly #programs = new Map<string, Promise<DeviceProgram>>();

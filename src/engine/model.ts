@@ -12,6 +12,7 @@ import {
   type Tokenizer,
 } from '../text/index.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { chooseContext, estimateMemory, requireMemory } from './estimate.ts';
 import {
   type GenerateOptions,
   Generation,
@@ -39,7 +40,7 @@ export interface LoadOptions {
   readonly worker?: boolean | string | URL | undefined;
   /** Tokens of prompt and reply together. Default: the model's own, 4096 at most. */
   readonly contextLength?: number | undefined;
-  /** Element type of cached keys and values. Default f16; f32 for exact comparisons. */
+  /** How keys and values are cached. Default f16; f32 for exact comparisons; q8_0 takes about half of f16's memory. */
   readonly kvCacheType?: KvCacheType | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((event: LoadProgress) => void) | undefined;
@@ -66,9 +67,6 @@ export interface ModelInfo {
   readonly features: readonly string[];
   readonly loadMs: number;
 }
-
-/** Contexts beyond this are taken only when asked for: the cache grows with them. */
-const DEFAULT_CONTEXT_LIMIT = 4096;
 
 interface ModelParts {
   readonly checkpoint: Checkpoint;
@@ -214,18 +212,6 @@ function describe({ checkpoint, architecture, device, weights, sequence, loadMs 
   };
 }
 
-function chooseContext(architecture: CausalModel, wanted: number | undefined): number {
-  if (wanted === undefined) return Math.min(architecture.contextLength, DEFAULT_CONTEXT_LIMIT);
-  if (!Number.isInteger(wanted) || wanted < 1 || wanted > architecture.contextLength) {
-    throw new BitloomError(
-      'INVALID_ARGUMENT',
-      `contextLength must be from 1 to the model's ${architecture.contextLength}, not ${wanted}`,
-      { contextLength: wanted },
-    );
-  }
-  return wanted;
-}
-
 /**
  * Loads a model: a folder with config.json, tokenizer.json and model.safetensors, or a GGUF file, from a path,
  * an address or memory; without a source the embedded story model.
@@ -252,6 +238,9 @@ export async function load(
     const architecture = createModel(checkpoint.config);
     requireVocabularyFit(checkpoint.tokenizer, architecture.vocabSize);
     const contextLength = chooseContext(architecture, options.contextLength);
+    const kvCacheType = options.kvCacheType ?? 'f16';
+    const onWasm = options.device !== 'interpreter';
+    if (onWasm) requireMemory(estimateMemory(checkpoint, architecture, contextLength, kvCacheType));
     device = await createDevice(options.device ?? 'auto', {
       ...(threads === undefined ? {} : { threads }),
       ...(onWarning === undefined ? {} : { onWarning }),
@@ -261,7 +250,7 @@ export async function load(
       onProgress,
     });
     const byName = (name: string): Tensor => weights.get(name)!;
-    const sequence = new Sequence(device, architecture, byName, contextLength, options.kvCacheType ?? 'f16');
+    const sequence = new Sequence(device, architecture, byName, contextLength, kvCacheType);
     return new Model({ checkpoint, architecture, device, weights, sequence, loadMs: performance.now() - began });
   } catch (error) {
     device?.dispose();

@@ -8,7 +8,7 @@ import { disposedError } from './request-queue.ts';
 import { StepProgram, type StepResult, type Weights } from './step-program.ts';
 
 /** Tokens per step: a step is padded to the next of these. The last is the prefill chunk. */
-const STEP_SIZES = [1, 8, 16, 32, 64, 128] as const;
+export const STEP_SIZES = [1, 8, 16, 32, 64, 128] as const;
 export const PREFILL_CHUNK = STEP_SIZES[STEP_SIZES.length - 1]!;
 
 export class Sequence {

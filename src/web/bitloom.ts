@@ -1,7 +1,7 @@
 /** The bundle in one file: the names of `index.ts`, and the worker's program in the same file. */
-import type { LanguageModel, LoadOptions, ModelSource } from '../engine/index.ts';
+import type { EstimateOptions, LanguageModel, LoadOptions, MemoryEstimate, ModelSource } from '../engine/index.ts';
 import { threadProgram } from '../target/wasm/index.ts';
-import { type EngineWays, loadWith } from './load.ts';
+import { type EngineWays, estimateWith, loadWith } from './load.ts';
 import { serve } from './service.ts';
 import { serveByName, type WorkerScope } from './worker-scope.ts';
 import { workerFrom, workerFromText } from './worker-start.ts';
@@ -20,6 +20,11 @@ const WAYS: EngineWays = {
 /** As `load` of `index.ts`: this file itself is started as the worker. */
 export function load(source?: ModelSource, options: LoadOptions = {}): Promise<LanguageModel> {
   return loadWith(WAYS, source, options);
+}
+
+/** As `estimate` of `index.ts`. */
+export function estimate(source?: ModelSource, options: EstimateOptions = {}): Promise<MemoryEstimate> {
+  return estimateWith(WAYS, source, options);
 }
 
 // The one file of the package that does something when it is loaded: started as a worker, it has to.

@@ -1,9 +1,10 @@
 /** The front door in browsers: the names of `bitloom` elsewhere, with the engine of `load` in a worker. */
-import type { LanguageModel, LoadOptions, ModelSource } from '../engine/index.ts';
-import { type EngineWays, loadWith } from './load.ts';
+import type { EstimateOptions, LanguageModel, LoadOptions, MemoryEstimate, ModelSource } from '../engine/index.ts';
+import { type EngineWays, estimateWith, loadWith } from './load.ts';
 import { type WorkerWay, workerFromText } from './worker-start.ts';
 
 export type {
+  EstimateOptions,
   GenerateOptions,
   Generation,
   GenerationChunk,
@@ -12,9 +13,12 @@ export type {
   LanguageModel,
   LoadOptions,
   LoadProgress,
+  LogprobEntry,
+  MemoryEstimate,
   ModelInfo,
   ModelSource,
   TokenFacts,
+  TokenLogprob,
 } from '../engine/index.ts';
 export { type FileSet, memoryFiles, pickedFiles } from '../format/index.ts';
 export type { DType, ElementType } from '../ir/dtype.ts';
@@ -66,4 +70,12 @@ const WAYS: EngineWays = {
  */
 export function load(source?: ModelSource, options: LoadOptions = {}): Promise<LanguageModel> {
   return loadWith(WAYS, source, options);
+}
+
+/**
+ * How much memory a model will need, without reading its weights.
+ * Throws what `load` throws before it allocates.
+ */
+export function estimate(source?: ModelSource, options: EstimateOptions = {}): Promise<MemoryEstimate> {
+  return estimateWith(WAYS, source, options);
 }

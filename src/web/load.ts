@@ -1,5 +1,5 @@
 /** Loading in a page: an engine is started where it can run, and its model's face is handed out. */
-import type { LanguageModel, LoadOptions, ModelSource } from '../engine/index.ts';
+import type { EstimateOptions, LanguageModel, LoadOptions, MemoryEstimate, ModelSource } from '../engine/index.ts';
 import { BitloomError } from '../ir/error.ts';
 import { fileMethods, isFileSet } from './files.ts';
 import { Peer, type Port } from './peer.ts';
@@ -31,8 +31,12 @@ async function engineHere(ways: EngineWays): Promise<Engine> {
 /** Workers stand beside pages; in a worker of the caller's own, the engine is off the page already. */
 const isPage = (): boolean => typeof document !== 'undefined';
 
-async function startEngine(ways: EngineWays, options: LoadOptions, warn: (message: string) => void): Promise<Engine> {
-  const { worker: wanted = isPage(), signal } = options;
+async function startEngine(
+  ways: EngineWays,
+  wanted: LoadOptions['worker'] = isPage(),
+  signal: AbortSignal | undefined,
+  warn: (message: string) => void,
+): Promise<Engine> {
   if (wanted === false) return engineHere(ways);
   const isNamed = typeof wanted === 'string' || wanted instanceof URL;
   const started = await startWorker(isNamed ? [() => workerFrom(wanted)] : ways.workers, signal);
@@ -51,17 +55,18 @@ async function startEngine(ways: EngineWays, options: LoadOptions, warn: (messag
   return engineHere(ways);
 }
 
-/** `load` for pages. Throws as the engine's own does, and NO_DEVICE where a named worker does not start. */
-export async function loadWith(
+/** Starts an engine and sends it a source under a method's name. */
+async function begin(
   ways: EngineWays,
+  method: 'load' | 'estimate',
   source: ModelSource | undefined,
-  options: LoadOptions = {},
-): Promise<LanguageModel> {
-  const { worker: _, onWarning = (message: string) => console.warn(message), ...rest } = options;
-  if (options.signal?.aborted) {
-    throw new BitloomError('ABORTED', 'the call was aborted by its signal', {}, { cause: options.signal.reason });
+  { worker, onWarning, ...rest }: LoadOptions & { onWarning: (message: string) => void },
+): Promise<{ readonly value: unknown; readonly peer: Peer; readonly engine: Engine }> {
+  const { signal } = rest;
+  if (signal?.aborted) {
+    throw new BitloomError('ABORTED', 'the call was aborted by its signal', {}, { cause: signal.reason });
   }
-  const engine = await startEngine(ways, options, onWarning);
+  const engine = await startEngine(ways, worker, signal, onWarning);
   const peer = new Peer(engine.port, isFileSet(source) ? fileMethods(source) : {});
   engine.worker?.addEventListener('error', (event) => {
     peer.close(new BitloomError('NO_DEVICE', `the engine's worker failed: ${event.message}`));
@@ -69,10 +74,33 @@ export async function loadWith(
   try {
     const sent = isFileSet(source) ? { fileSet: source.name } : source;
     const page = isPage() ? document.baseURI : globalThis.location.href;
-    const loaded = (await peer.call('load', [sent, { ...rest, onWarning }, page])) as LoadedModel;
-    return new RemoteModel(peer, loaded, engine.end);
+    const options = method === 'load' ? { ...rest, onWarning } : rest;
+    return { value: await peer.call(method, [sent, options, page]), peer, engine };
   } catch (error) {
     engine.end();
     throw error;
   }
+}
+
+const toConsole = (message: string): void => console.warn(message);
+
+/** `load` for pages. Throws as the engine's own does, and NO_DEVICE where a named worker does not start. */
+export async function loadWith(
+  ways: EngineWays,
+  source: ModelSource | undefined,
+  { onWarning = toConsole, ...options }: LoadOptions,
+): Promise<LanguageModel> {
+  const { value, peer, engine } = await begin(ways, 'load', source, { ...options, onWarning });
+  return new RemoteModel(peer, value as LoadedModel, engine.end);
+}
+
+/** `estimate` for pages, by an engine that lives only for it. */
+export async function estimateWith(
+  ways: EngineWays,
+  source: ModelSource | undefined,
+  options: EstimateOptions,
+): Promise<MemoryEstimate> {
+  const { value, engine } = await begin(ways, 'estimate', source, { ...options, onWarning: toConsole });
+  engine.end();
+  return value as MemoryEstimate;
 }

@@ -1,7 +1,9 @@
 /** The engine's end of the port: one model, loaded and asked by messages. */
 
-import type { GenerateOptions } from '../engine/index.ts';
 import {
+  type EstimateOptions,
+  estimate,
+  type GenerateOptions,
   type LoadOptions,
   load,
   type Model,
@@ -44,6 +46,10 @@ export function serve(port: Port): void {
       const { vocabSize, bosId, eosId, eosIds, bosToken, eosToken, addsBos, addsEos } = loaded.tokenizer;
       const tokenizer = { vocabSize, bosId, eosId, eosIds, bosToken, eosToken, addsBos, addsEos };
       return { info: loaded.info, tokenizer };
+    },
+    estimate(source: ModelSource | DistantFiles | undefined, options: EstimateOptions, page: string) {
+      setPageAddress(page);
+      return estimate(sourceOf(source), options);
     },
     tokenize: (prompt: Prompt, options: { raw?: boolean }) => model().tokenize(prompt, options),
     detokenize: (tokens: readonly number[], options: DecodeOptions) => model().detokenize(tokens, options),

@@ -6,6 +6,8 @@ import { BitloomError } from '../../ir/error.ts';
 
 const PAGE_BYTES = 65_536;
 const MAXIMUM_PAGES = 65_536;
+/** What one memory with addresses of 32 bits can hold. */
+export const MAXIMUM_BYTES = MAXIMUM_PAGES * PAGE_BYTES;
 const ALIGNMENT = 64;
 /** Memory grows by at least this much, so that small allocations do not each make the engine move limits. */
 const GROWTH_BYTES = 4 << 20;

@@ -1,0 +1,51 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { createModel } from '../model/index.ts';
+import { createDevice } from '../tensor/index.ts';
+import { openCheckpoint } from './checkpoint.ts';
+import { estimate, estimateMemory, requireMemory } from './estimate.ts';
+import { loadWeights } from './load-weights.ts';
+import { Sequence, STEP_SIZES } from './sequence.ts';
+
+const TINY = fileURLToPath(new URL('../../assets/tiny', import.meta.url));
+
+describe.each(['f16', 'f32'] as const)('with a cache of %s', (kvCacheType) => {
+  test('weights and cache are told to the byte, and the whole suffices but is no more than a half too much', async () => {
+    const checkpoint = await openCheckpoint(TINY);
+    const model = createModel(checkpoint.config);
+    const told = estimateMemory(checkpoint, model, 256, kvCacheType);
+    const device = await createDevice('wasm', { threads: 2 });
+    const weights = await loadWeights(device, checkpoint, model.tensors);
+    expect(device.liveBytes).toBe(told.weightBytes);
+    const sequence = new Sequence(device, model, (name) => weights.get(name)!, 256, kvCacheType);
+    expect(device.liveBytes).toBe(told.weightBytes + told.cacheBytes);
+    for (const tokens of STEP_SIZES) await sequence.program(tokens);
+    expect(device.liveBytes).toBeLessThanOrEqual(told.totalBytes);
+    expect(device.liveBytes).toBeGreaterThan(told.totalBytes / 1.5);
+    await sequence.dispose();
+    device.dispose();
+    await checkpoint.close();
+  });
+});
+
+test('a longer context takes more cache, and says for how many tokens', async () => {
+  const [short, long] = [await estimate(TINY, { contextLength: 64 }), await estimate(TINY, { contextLength: 512 })];
+  expect(long.cacheBytes - short.cacheBytes).toBe((512 - 64) * 8 * 2 * 4 * 32 * 2);
+  expect(short).toMatchObject({ contextLength: 64, fits: true, limitBytes: 2 ** 32 });
+  await expect(estimate(TINY, { contextLength: 10 ** 6 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+});
+
+test('what cannot fit is refused with needed and available bytes', async () => {
+  const told = await estimate(TINY);
+  const little = { ...told, availableBytes: 1000, fits: false };
+  expect(() => requireMemory(told)).not.toThrow();
+  expect(() => requireMemory(little)).toThrow(
+    expect.objectContaining({
+      code: 'OUT_OF_MEMORY',
+      details: expect.objectContaining({ neededBytes: told.totalBytes, availableBytes: 1000 }),
+      message: expect.stringContaining('the machine has left'),
+    }),
+  );
+  const large = { ...told, totalBytes: 5 * 2 ** 30, availableBytes: null, fits: false };
+  expect(() => requireMemory(large)).toThrow(/needs 5,120 MiB .* one WebAssembly memory holds at most 4,096 MiB/);
+});

@@ -1,0 +1,128 @@
+/** Memory that a model needs, from its header and config alone: told before loading, and why `load` refuses. */
+import { platform } from '#platform';
+import { isPacked } from '../ir/dtype.ts';
+import { BitloomError } from '../ir/error.ts';
+import { byteLength } from '../ir/shape.ts';
+import { type CausalModel, createModel } from '../model/index.ts';
+import { MAXIMUM_BYTES } from '../target/wasm/index.ts';
+import { openCheckpoint } from './checkpoint.ts';
+import { cacheTypes, type KvCacheType } from './kv-cache.ts';
+import { findWeight, PanelLoader, placedElement, type WeightSource } from './load-weights.ts';
+import { PREFILL_CHUNK, STEP_SIZES } from './sequence.ts';
+import type { ModelSource } from './source.ts';
+
+/** Contexts beyond this are taken only when asked for: the cache grows with them. */
+const DEFAULT_CONTEXT_LIMIT = 4096;
+
+/** Tokens of a context: as asked for, or the model's own within reason. Throws INVALID_ARGUMENT. */
+export function chooseContext({ contextLength }: Pick<CausalModel, 'contextLength'>, wanted?: number): number {
+  if (wanted === undefined) return Math.min(contextLength, DEFAULT_CONTEXT_LIMIT);
+  if (Number.isInteger(wanted) && wanted >= 1 && wanted <= contextLength) return wanted;
+  const message = `contextLength must be from 1 to the model's ${contextLength}, not ${wanted}`;
+  throw new BitloomError('INVALID_ARGUMENT', message, { contextLength: wanted });
+}
+
+export interface EstimateOptions {
+  /** As for `load`. */
+  readonly contextLength?: number | undefined;
+  /** As for `load`. */
+  readonly kvCacheType?: KvCacheType | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Bytes of memory. */
+export interface MemoryEstimate {
+  readonly weightBytes: number;
+  /** Keys and values of a whole context. */
+  readonly cacheBytes: number;
+  /** Intermediate results, a little more than is usually needed. */
+  readonly scratchBytes: number;
+  readonly totalBytes: number;
+  /** What one WebAssembly memory can hold. */
+  readonly limitBytes: number;
+  /** What the machine has left, where it tells: pages are not told. */
+  readonly availableBytes: number | null;
+  /** Tokens that the cache is for. */
+  readonly contextLength: number;
+  readonly fits: boolean;
+}
+
+/** Scratch that a step takes whatever its size: float weights are packed in pieces for products of several rows. */
+const STEP_BYTES = 512 << 10;
+
+/** Values that a step keeps for each token, by the widths that the tensors tell: two of a block's inside, three around it. */
+function stepBytes({ tensors, vocabSize }: CausalModel, tokens: number): number {
+  const inner = tensors.filter(({ shape }) => shape.length >= 2 && shape[0] !== vocabSize);
+  const widest = Math.max(0, ...inner.map(({ shape }) => shape.at(-2)!));
+  const hidden = Math.max(0, ...tensors.filter(({ shape }) => shape.length === 1).map(({ shape }) => shape[0]!));
+  return STEP_BYTES + 4 * (tokens * (2 * widest + 3 * hidden) + vocabSize);
+}
+
+/** Memory for a model's weights, cache and steps. Throws as finding the weights does. */
+export function estimateMemory(
+  source: WeightSource,
+  model: CausalModel,
+  contextLength: number,
+  kvCacheType: KvCacheType,
+): MemoryEstimate {
+  const found = model.tensors.map((spec) => ({ spec, entry: findWeight(source, spec) }));
+  const weightBytes = found.reduce(
+    (sum, { spec, entry }) => sum + byteLength({ dtype: placedElement(entry.element), shape: spec.shape }),
+    0,
+  );
+  const types = cacheTypes(model, contextLength + PREFILL_CHUNK, kvCacheType);
+  const cacheBytes = types.reduce((sum, type) => sum + byteLength(type), 0);
+  const stages = found.map(({ entry }) => (isPacked(entry.element) ? 2 * PanelLoader.stageBytes(entry) : 0));
+  const steps = STEP_SIZES.reduce<number>((sum, tokens) => sum + stepBytes(model, tokens), 0);
+  const scratchBytes = Math.max(steps, ...stages);
+  const totalBytes = weightBytes + cacheBytes + scratchBytes;
+  const availableBytes = platform.memory()?.availableBytes ?? null;
+  return {
+    weightBytes,
+    cacheBytes,
+    scratchBytes,
+    totalBytes,
+    limitBytes: MAXIMUM_BYTES,
+    availableBytes,
+    contextLength,
+    fits: totalBytes <= Math.min(MAXIMUM_BYTES, availableBytes ?? MAXIMUM_BYTES),
+  };
+}
+
+/**
+ * How much memory a model will need, without reading its weights.
+ * Throws what `load` throws before it allocates.
+ *
+ * @example
+ * const { totalBytes, fits } = await estimate('model.gguf', { contextLength: 8192 });
+ */
+export async function estimate(
+  source: ModelSource = platform.assetPath('tiny'),
+  options: EstimateOptions = {},
+): Promise<MemoryEstimate> {
+  const { contextLength, kvCacheType = 'f16', signal } = options;
+  const checkpoint = await openCheckpoint(source, { signal });
+  try {
+    const model = createModel(checkpoint.config);
+    return estimateMemory(checkpoint, model, chooseContext(model, contextLength), kvCacheType);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20).toLocaleString('en')} MiB`;
+
+/** Refuses what cannot fit. Throws OUT_OF_MEMORY with needed and available bytes. */
+export function requireMemory(estimated: MemoryEstimate): void {
+  if (estimated.fits) return;
+  const { totalBytes, weightBytes, cacheBytes, scratchBytes, limitBytes, contextLength } = estimated;
+  const availableBytes = Math.min(limitBytes, estimated.availableBytes ?? limitBytes);
+  const isLimit = availableBytes === limitBytes;
+  const parts = `${megabytes(weightBytes)} of weights, ${megabytes(cacheBytes)} for a context of ${contextLength}, ${megabytes(scratchBytes)} to work in`;
+  const room = isLimit ? 'one WebAssembly memory holds at most' : 'the machine has left';
+  throw new BitloomError(
+    'OUT_OF_MEMORY',
+    `the model needs ${megabytes(totalBytes)} (${parts}), and ${room} ${megabytes(availableBytes)}; use a smaller model, a smaller number format or a smaller contextLength`,
+    { neededBytes: totalBytes, availableBytes, weightBytes, cacheBytes, scratchBytes, contextLength },
+  );
+}
