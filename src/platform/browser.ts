@@ -1,10 +1,13 @@
 /** The platform of browsers and workers: addresses read by range, and what the navigator tells. */
 import { BitloomError } from '../ir/error.ts';
+import { opfsStore } from './opfs-store.ts';
 import type { Platform } from './platform.ts';
+import { createPlainDigest } from './sha.ts';
 import { wasmHost } from './wasm-host-browser.ts';
 import { addressExists, openAddress, readAddressText } from './web-file.ts';
 
-export type { MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
+export type { FileStatus, FileStore, StoreWriter } from './file-store.ts';
+export type { Digest, DigestName, MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
 export type { HostThread, ThreadPort, ThreadProgram, WasmHost } from './wasm-host.ts';
 export { openBlob } from './web-file.ts';
 
@@ -39,6 +42,9 @@ export const platform: Platform = {
   },
   memory: () => undefined,
   environment: () => undefined,
+  homeFolder: () => '/',
+  openStore: opfsStore,
+  createDigest: createPlainDigest,
   // A message to oneself queues behind what waits already; timers of 0 ms wait 4 once they nest.
   nextTurn: () =>
     new Promise((resolve) => {

@@ -2,6 +2,7 @@
  * What bitloom asks of the machine under it, beside computing: files, core count, memory and settings.
  * `node.ts` and `browser.ts` implement this; `#platform` picks one by package condition.
  */
+import type { FileStore } from './file-store.ts';
 import type { WasmHost } from './wasm-host.ts';
 
 /** A file that is read piece by piece, straight to where the bytes belong. */
@@ -27,6 +28,15 @@ export interface MemoryInfo {
   readonly availableBytes: number;
 }
 
+export type DigestName = 'sha1' | 'sha256';
+
+/** A hash over bytes as they come. */
+export interface Digest {
+  update(bytes: Uint8Array): void;
+  /** The hash of all bytes so far, in hexadecimal. Called once, at the end. */
+  hex(): string;
+}
+
 export interface Platform {
   readonly name: 'node' | 'browser';
   /** Opens a path or an http(s) address. Throws: MISSING_FILE, BAD_FILE. */
@@ -49,6 +59,11 @@ export interface Platform {
   memory(): MemoryInfo | undefined;
   /** A setting from the environment; always undefined in browsers. */
   environment(name: string): string | undefined;
+  /** The user's own folder; in browsers the top of the page's storage. */
+  homeFolder(): string;
+  /** A folder to keep downloads in, or undefined where the platform has no place for them. */
+  openStore(folder: string): Promise<FileStore | undefined>;
+  createDigest(name: DigestName): Digest;
   /** Resolves once the other tasks that wait for this thread had their turn: timers, messages, signals. */
   nextTurn(): Promise<void>;
   /** The WebAssembly engine: compilation and threads. */
