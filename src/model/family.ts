@@ -18,7 +18,7 @@ export interface TensorSpec {
 
 export type Weights = (name: string) => Tensor;
 
-/** Keys and values of one layer, [nKvHeads, context, headDim] f32 or f16 each. */
+/** Keys and values of one layer, [nKvHeads, context, headDim] float or packed each. */
 export interface LayerCache {
   readonly keys: Tensor;
   readonly values: Tensor;

@@ -63,12 +63,12 @@ export const attention = (
 /** A cache [nKvHeads, context, headDim] with rows [seqLen, nKvHeads, headDim] f32 from position start [1] i32 on, in the cache's element type. */
 export function appendRows(cache: Tensor, rows: Tensor, start: Tensor): Tensor {
   const { dtype } = cache.type;
-  const ordered = build.transpose(rows.value, [1, 0, 2]);
   const stored = isPacked(dtype)
-    ? quantized.quantize(ordered, quantized.asNumberFormat(dtype, 'appendRows'))
-    : build.cast(ordered, dtype);
+    ? quantized.quantize(rows.value, quantized.asNumberFormat(dtype, 'appendRows'))
+    : build.cast(rows.value, dtype);
   const [zero, position] = [build.full('i32', [], 0), build.reshape(start.value, [])];
-  return new Tensor(build.dynamicUpdateSlice(cache.value, stored, [zero, position, zero]));
+  const update = build.transpose(stored, [1, 0, 2]);
+  return new Tensor(build.dynamicUpdateSlice(cache.value, update, [zero, position, zero]));
 }
 
 /** Rows of table [vocabSize, dim] of any element type for tokens [seqLen] i32, as f32 [seqLen, dim]. */
