@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { tokenizerFromGguf, tokenizerFromJson, tokenizerToGguf } from './index.ts';
-import { WORD_CUTS } from './pre-tokenizer.ts';
 import { anyText, tinyGgufMetadata, tinyJson, tinyTokenizerJson } from './testing/tiny.ts';
+import { WORD_CUTS } from './word-cut.ts';
 
 const oracle = JSON.parse(readFileSync(new URL('./testing/llama-cpp-tokens.json', import.meta.url), 'utf8')) as {
   texts: string[];
@@ -174,7 +174,9 @@ describe('reading', () => {
   });
 
   test.each([
-    ['UNSUPPORTED_FEATURE', { model: 'llama' }],
+    ['UNSUPPORTED_FEATURE', { model: 't5' }],
+    ['BAD_TOKENIZER', { model: 'llama' }],
+    ['BAD_TOKENIZER', { model: 'llama', scores: [1] }],
     ['UNSUPPORTED_FEATURE', { model: undefined }],
     ['UNSUPPORTED_FEATURE', { pre: 'mystery' }],
     ['BAD_TOKENIZER', { tokens: undefined }],

@@ -1,29 +1,21 @@
 /**
- * GPT-2-style vocabularies in GGUF metadata (keys `tokenizer.ggml.*`), read into a tokenizer and written from one.
+ * Vocabularies in GGUF metadata (keys `tokenizer.ggml.*`), read into a tokenizer: byte-level merges ("gpt2") and
+ * SentencePiece's pieces with scores ("llama").
  * Source: the GGUF specification and llama.cpp's vocabulary loader, whose defaults apply where keys are absent.
  */
 import { BitloomError } from '../ir/error.ts';
-import { tokenizerFromJson } from './json-vocabulary.ts';
-import {
-  preTokenizerOf,
-  WORD_CUTS,
-  type WordCut,
-  wordCutByExpressions,
-  wordCutByName,
-  wordExpressions,
-} from './pre-tokenizer.ts';
+import { mergeList } from './json-vocabulary.ts';
+import { rankedMerges, scoredMerges, type TokenList } from './merge-model.ts';
+import type { TextModel } from './text-model.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
-import {
-  type AddedToken,
-  badTokenizer,
-  isRecord,
-  readTokenizerJson,
-  specialTokenText,
-  type TokenizerJson,
-} from './tokenizer-json.ts';
+import { type AddedToken, badTokenizer, type TokenizerJson } from './tokenizer-json.ts';
+import { preTokenizerOf, WORD_CUTS, type WordCut, wordCutByName } from './word-cut.ts';
 
 /** Values of `tokenizer.ggml.token_type`. */
-const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5 } as const;
+export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5 } as const;
+
+/** How SentencePiece writes a space. */
+const SPACE_SIGN = '\u2581';
 
 /** Reads typed values from GGUF metadata under `tokenizer.ggml.`. */
 class TokenizerKeys {
@@ -68,24 +60,89 @@ class TokenizerKeys {
   }
 
   integers(name: string, length: number): ArrayLike<number> | undefined {
+    return this.#get(name) === undefined ? undefined : this.#list(name, length, Number.isInteger);
+  }
+
+  numbers(name: string, length: number): ArrayLike<number> {
+    return this.#list(name, length, (entry) => typeof entry === 'number' && !Number.isNaN(entry));
+  }
+
+  #list(name: string, length: number, isGood: (entry: unknown) => boolean): ArrayLike<number> {
     const value = this.#get(name);
-    if (value === undefined) return undefined;
     const isList = Array.isArray(value) || ArrayBuffer.isView(value);
     const list = value as ArrayLike<number>;
-    if (isList && list.length === length && Array.from(list).every((entry) => Number.isInteger(entry))) return list;
-    throw this.#wrong(name, `a list of ${length} integers, one for each token`);
+    if (isList && list.length === length && Array.from(list).every(isGood)) return list;
+    throw this.#wrong(name, `a list of ${length} numbers, one for each token`);
   }
 }
 
+/** Which of a vocabulary's tokens are added ones. Tokens without text are none at all. */
+function addedTokens(tokens: readonly string[], types: ArrayLike<number> | undefined): AddedToken[] {
+  return tokens.flatMap((content, id): AddedToken[] => {
+    const type = types?.[id];
+    const special = type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown;
+    if (content === '' || !(special || type === TOKEN_TYPE.userDefined)) return [];
+    return [{ id, content, special, lstrip: false, rstrip: false, single_word: false, normalized: false }];
+  });
+}
+
+/** What the two kinds of vocabulary differ in. */
+interface Vocabulary {
+  readonly model: TextModel;
+  readonly steps: Pick<TokenizerJson, 'normalizer' | 'pre_tokenizer' | 'decoder'>;
+  /** Values where the file is silent. */
+  readonly defaults: { readonly addsBos: boolean; readonly bosId: number | null; readonly eosId: number | null };
+}
+
+type VocabularyReader = (keys: TokenizerKeys, tokens: TokenList, types: ArrayLike<number> | undefined) => Vocabulary;
+
+/** Byte-level merges, with a named way of cutting words. */
+const readMerges: VocabularyReader = (keys, tokens) => {
+  const cut = readWordCut(keys);
+  return {
+    model: rankedMerges(tokens, mergeList(keys.strings('merges')), {
+      unknownId: null,
+      fusesUnknown: false,
+      fallsBackToBytes: false,
+      takesWholeWords: cut.ignoresMerges,
+    }),
+    steps: { normalizer: null, pre_tokenizer: preTokenizerOf(cut.expressions), decoder: { type: 'ByteLevel' } },
+    defaults: { addsBos: cut.addsBos, bosId: null, eosId: null },
+  };
+};
+
+/** SentencePiece's pieces with scores: no words are cut, a space is put in front of each text unless the file says no. */
+const readPieces: VocabularyReader = (keys, tokens, types) => {
+  const unknownId = keys.id('unknown_token_id') ?? Array.from(types ?? []).indexOf(TOKEN_TYPE.unknown);
+  const model = scoredMerges(tokens, keys.numbers('scores', tokens.length), {
+    unknownId: unknownId < 0 ? null : unknownId,
+    fusesUnknown: true,
+    fallsBackToBytes: true,
+    takesWholeWords: false,
+  });
+  const hasSpaceInFront = keys.flag('add_space_prefix') ?? true;
+  const prepend = { type: 'Prepend', prepend: SPACE_SIGN };
+  const replace = { type: 'Replace', pattern: { String: ' ' }, content: SPACE_SIGN };
+  const strip = { type: 'Strip', content: ' ', start: 1, stop: 0 };
+  const decoders = [{ type: 'Replace', pattern: { String: SPACE_SIGN }, content: ' ' }, { type: 'ByteFallback' }];
+  return {
+    model,
+    steps: {
+      normalizer: { type: 'Sequence', normalizers: hasSpaceInFront ? [prepend, replace] : [replace] },
+      pre_tokenizer: null,
+      decoder: { type: 'Sequence', decoders: hasSpaceInFront ? [...decoders, strip] : decoders },
+    },
+    defaults: { addsBos: true, bosId: 1, eosId: 2 },
+  };
+};
+
+/** Kinds of vocabulary by `tokenizer.ggml.model`. */
+const KINDS: ReadonlyMap<string, VocabularyReader> = new Map([
+  ['gpt2', readMerges],
+  ['llama', readPieces],
+]);
+
 function readWordCut(keys: TokenizerKeys): WordCut {
-  const model = keys.text('model');
-  if (model !== 'gpt2') {
-    throw new BitloomError(
-      'UNSUPPORTED_FEATURE',
-      `the GGUF file has a vocabulary of kind ${JSON.stringify(model ?? null)}; "gpt2" is supported here, others by a tokenizer.json beside the file`,
-      { model },
-    );
-  }
   const pre = keys.text('pre') ?? 'default';
   const cut = wordCutByName(pre);
   if (cut) return cut;
@@ -97,125 +154,63 @@ function readWordCut(keys: TokenizerKeys): WordCut {
   );
 }
 
-function readVocabulary(keys: TokenizerKeys, cut: WordCut): TokenizerJson {
-  const tokens = keys.strings('tokens');
-  const merges = keys.strings('merges');
-  const types = keys.integers('token_type', tokens.length);
-  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
-  if (Object.keys(vocab).length !== tokens.length) {
-    const id = tokens.findIndex((token, index) => vocab[token] !== index);
-    const token = tokens[id]!;
-    throw badTokenizer(`token ${JSON.stringify(token)} has two ids in the GGUF file, ${id} and ${vocab[token]}`, {
-      token,
-    });
-  }
-  const wrong = merges.find((merge) => merge.split(' ').length !== 2);
-  if (wrong !== undefined) throw badTokenizer(`the merge ${JSON.stringify(wrong)} is not two tokens with one space`);
-  const added = tokens.flatMap((content, id): AddedToken[] => {
-    const type = types?.[id];
-    if (content === '' || type === undefined) return [];
-    if (type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown) return [{ id, content, special: true }];
-    return type === TOKEN_TYPE.userDefined ? [{ id, content, special: false }] : [];
+function readKind(keys: TokenizerKeys): VocabularyReader {
+  const model = keys.text('model');
+  const reader = KINDS.get(model ?? '');
+  if (reader) return reader;
+  const supported = [...KINDS.keys()];
+  throw new BitloomError(
+    'UNSUPPORTED_FEATURE',
+    `the GGUF file has a vocabulary of kind ${JSON.stringify(model ?? null)}; ${supported.join(' and ')} are supported here, others by a tokenizer.json beside the file`,
+    { model, supported },
+  );
+}
+
+/** Tokens by id; padding rows may have no text, and then are no tokens. Throws: BAD_TOKENIZER for a text with two ids. */
+function readTokens(keys: TokenizerKeys): { texts: readonly string[]; tokens: TokenList } {
+  const texts = keys.strings('tokens');
+  const known = new Map<string, number>();
+  const tokens = texts.map((text, id) => {
+    if (text === '') return undefined;
+    const first = known.get(text);
+    if (first !== undefined) {
+      throw badTokenizer(`token ${JSON.stringify(text)} has two ids in the GGUF file, ${first} and ${id}`, {
+        token: text,
+      });
+    }
+    known.set(text, id);
+    return text;
   });
-  return {
-    model: { type: 'BPE', vocab, merges, ignore_merges: cut.ignoresMerges },
-    added_tokens: added,
-    normalizer: null,
-    pre_tokenizer: preTokenizerOf(cut.expressions),
-    post_processor: null,
-    decoder: { type: 'ByteLevel' },
-  };
+  return { texts, tokens };
 }
 
 /**
- * Makes a tokenizer from GGUF metadata (key to value; lists as arrays or typed arrays, integers as number or bigint).
+ * Makes a tokenizer from GGUF metadata (key to value; lists as arrays or typed arrays, numbers as number or bigint).
  * Throws: UNSUPPORTED_FEATURE for other kinds of vocabulary and unknown word cuts, naming the supported;
  * BAD_TOKENIZER for malformed values.
  */
 export function tokenizerFromGguf(metadata: ReadonlyMap<string, unknown>): Tokenizer {
   const keys = new TokenizerKeys(metadata);
-  const cut = readWordCut(keys);
+  const read = readKind(keys);
+  const { texts, tokens } = readTokens(keys);
+  const types = keys.integers('token_type', tokens.length);
+  const { model, steps, defaults } = read(keys, tokens, types);
+  const added = addedTokens(texts, types);
   const eosIds = ['eos_token_id', 'eot_token_id', 'eom_token_id'].flatMap((name) => keys.id(name) ?? []);
   return createTokenizer({
-    json: readVocabulary(keys, cut),
-    config: {},
-    bosId: keys.id('bos_token_id') ?? null,
+    json: { ...steps, added_tokens: isPhi3(metadata) ? withPhi3Spaces(added) : added, post_processor: null },
+    model,
+    bos: keys.id('bos_token_id') ?? defaults.bosId,
     eosToken: null,
-    eosIds,
-    addsBos: keys.flag('add_bos_token') ?? cut.addsBos,
+    eosIds: eosIds.length === 0 && defaults.eosId !== null ? [defaults.eosId] : eosIds,
+    addsBos: keys.flag('add_bos_token') ?? defaults.addsBos,
     addsEos: keys.flag('add_eos_token') ?? false,
   });
 }
 
-/** Values of GGUF metadata that describe a tokenizer: string, u32, bool, list of strings, list of i32. */
-export type GgufTokenizerValue = string | number | boolean | readonly string[] | Int32Array;
+/** Phi-3's control tokens take the white space after them, which GGUF has no key for; llama.cpp knows them by name. */
+const isPhi3 = (metadata: ReadonlyMap<string, unknown>): boolean =>
+  /phi-?3/i.test(String(metadata.get('general.name') ?? ''));
 
-function requireGgufForm(json: TokenizerJson): WordCut {
-  const { model, normalizer, decoder } = json;
-  const refuse = (what: string): BitloomError =>
-    new BitloomError('UNSUPPORTED_FEATURE', `the tokenizer cannot be written to GGUF: ${what}`);
-  if (model.type !== 'BPE' || !isRecord(model.vocab) || !isRecord(decoder) || decoder.type !== 'ByteLevel') {
-    throw refuse('only byte-level BPE vocabularies can');
-  }
-  // Unicode normalisation has no key in GGUF; llama.cpp's own converter drops NFC too.
-  if (normalizer !== null && !(isRecord(normalizer) && normalizer.type === 'NFC')) {
-    throw refuse('it normalises text in a way that GGUF has no key for');
-  }
-  const expressions = wordExpressions(json.pre_tokenizer);
-  const cut = expressions && wordCutByExpressions(expressions, model.ignore_merges === true);
-  if (!cut) throw refuse('llama.cpp has no name for its way of cutting words');
-  return cut;
-}
-
-/** What `tokenizerToGguf` reads, and how many rows the model has. */
-export interface GgufTokenizerSource {
-  readonly tokenizerJson: unknown;
-  readonly tokenizerConfig?: unknown;
-  readonly generationConfig?: unknown;
-  /** Source of the chat template, or null. */
-  readonly chatTemplate?: string | null;
-  /** Rows of the model's embedding; rows without a token are listed as unused. */
-  readonly modelVocabSize: number;
-}
-
-/**
- * Writes a tokenizer.json as GGUF metadata with which llama.cpp tokenises in the same way.
- * Throws: UNSUPPORTED_FEATURE if GGUF cannot express it; BAD_TOKENIZER if it is malformed or larger than the model.
- */
-export function tokenizerToGguf(source: GgufTokenizerSource): Map<string, GgufTokenizerValue> {
-  const json = readTokenizerJson(source.tokenizerJson);
-  const cut = requireGgufForm(json);
-  const tokenizer = tokenizerFromJson(source.tokenizerJson, source.tokenizerConfig, source.generationConfig);
-  if (tokenizer.vocabSize > source.modelVocabSize) {
-    throw badTokenizer(
-      `the tokenizer has ${tokenizer.vocabSize} tokens, more than the model's ${source.modelVocabSize} rows`,
-    );
-  }
-  const tokens = Array.from({ length: source.modelVocabSize }, (_, id) => `[PAD${id}]`);
-  const types = new Int32Array(source.modelVocabSize).fill(TOKEN_TYPE.unused);
-  for (const [token, id] of Object.entries(json.model.vocab as Record<string, number>)) {
-    tokens[id] = token;
-    types[id] = TOKEN_TYPE.normal;
-  }
-  for (const { id, content, special } of json.added_tokens) {
-    tokens[id] = content;
-    types[id] = special ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined;
-  }
-  const padToken = isRecord(source.tokenizerConfig) ? specialTokenText(source.tokenizerConfig, 'pad_token') : null;
-  const merges = json.model.merges as readonly (string | readonly string[])[];
-  const entries = new Map<string, GgufTokenizerValue | null | undefined>([
-    ['tokenizer.ggml.model', 'gpt2'],
-    ['tokenizer.ggml.pre', cut.names[0]!],
-    ['tokenizer.ggml.tokens', tokens],
-    ['tokenizer.ggml.token_type', types],
-    ['tokenizer.ggml.merges', merges.map((merge) => (typeof merge === 'string' ? merge : merge.join(' ')))],
-    ['tokenizer.ggml.bos_token_id', tokenizer.bosId],
-    ['tokenizer.ggml.eos_token_id', tokenizer.eosId],
-    ['tokenizer.ggml.padding_token_id', padToken === null ? null : tokenizer.tokenToId(padToken)],
-    ['tokenizer.ggml.add_bos_token', tokenizer.addsBos],
-    ['tokenizer.ggml.add_eos_token', tokenizer.addsEos],
-    ['tokenizer.chat_template', source.chatTemplate],
-  ]);
-  const present = [...entries].filter((entry): entry is [string, GgufTokenizerValue] => entry[1] != null);
-  return new Map(present);
-}
+const withPhi3Spaces = (tokens: readonly AddedToken[]): AddedToken[] =>
+  tokens.map((token) => ({ ...token, rstrip: !['<unk>', '<s>', '<|endoftext|>'].includes(token.content) }));

@@ -8,12 +8,8 @@ export {
   type TemplateTokens,
 } from './chat-template.ts';
 export { Detokenizer } from './detokenizer.ts';
-export {
-  type GgufTokenizerSource,
-  type GgufTokenizerValue,
-  tokenizerFromGguf,
-  tokenizerToGguf,
-} from './gguf-vocabulary.ts';
+export { type GgufTokenizerSource, type GgufTokenizerValue, tokenizerToGguf } from './gguf-export.ts';
+export { tokenizerFromGguf } from './gguf-vocabulary.ts';
 export { tokenizerFromJson } from './json-vocabulary.ts';
 export { logProbabilities, type TokenProbability } from './log-probabilities.ts';
 export type { LogitBias } from './logit-step.ts';

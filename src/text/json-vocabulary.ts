@@ -1,6 +1,17 @@
 /** Vocabularies in tokenizer.json with the files beside it, as Hugging Face publishes them, read into a tokenizer. */
+import { BitloomError } from '../ir/error.ts';
+import { openHubModel } from './hub-steps.ts';
+import { type MergeList, rankedMerges } from './merge-model.ts';
+import { type TextModel, UNKNOWN } from './text-model.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
-import { isRecord, readTokenizerJson, specialTokenText, type TokenizerJson } from './tokenizer-json.ts';
+import {
+  badTokenizer,
+  isRecord,
+  readTokenizerJson,
+  specialTokenText,
+  type TokenizerJson,
+  tokenList,
+} from './tokenizer-json.ts';
 
 /** `eos_token_id` of generation_config.json or config.json: one id, several, or none. */
 function eosIdsOf(generationConfig: Readonly<Record<string, unknown>>): number[] {
@@ -29,8 +40,8 @@ export function tokenizerFromJson(
   const bosIdOfModel = Number.isInteger(generation.bos_token_id) ? (generation.bos_token_id as number) : null;
   return createTokenizer({
     json,
-    config,
-    bosId: bosToken === null ? bosIdOfModel : idOfToken(json, bosToken),
+    model: modelOf(json, config),
+    bos: bosToken ?? bosIdOfModel,
     eosToken: specialTokenText(config, 'eos_token'),
     eosIds: eosIdsOf(generation),
     addsBos: flag(config.add_bos_token),
@@ -38,13 +49,53 @@ export function tokenizerFromJson(
   });
 }
 
-function idOfToken(json: TokenizerJson, token: string): number | null {
-  const added = json.added_tokens.find(({ content }) => content === token);
-  if (added) return added.id;
-  const { vocab } = json.model;
-  if (Array.isArray(vocab)) {
-    const id = vocab.findIndex((entry: unknown) => Array.isArray(entry) && entry[0] === token);
-    return id < 0 ? null : id;
-  }
-  return isRecord(vocab) && Object.hasOwn(vocab, token) ? (vocab[token] as number) : null;
+/** Between the two tokens of a merge that is listed as a pair; no token holds it. */
+const PAIR_SEPARATOR = '\0';
+
+/** Reads merges, which files list as pairs or as texts with one space. Throws: BAD_TOKENIZER. */
+export function mergeList(merges: unknown): MergeList {
+  if (!Array.isArray(merges)) throw badTokenizer('the tokenizer has no list of merges');
+  const separator = typeof merges[0] === 'string' ? ' ' : PAIR_SEPARATOR;
+  const read = (merge: unknown): string => {
+    const text = Array.isArray(merge) && separator === PAIR_SEPARATOR ? merge.join(separator) : merge;
+    const at = typeof text === 'string' ? text.indexOf(separator) : -1;
+    if (at > 0 && (text as string).indexOf(separator, at + 1) < 0) return text as string;
+    throw badTokenizer(`the merge ${JSON.stringify(merge)} is not two tokens`);
+  };
+  return { merges: merges.map(read), separator };
 }
+
+function modelOf(json: TokenizerJson, config: Readonly<Record<string, unknown>>): TextModel {
+  const { model } = json;
+  const type = model.type ?? (model.merges === undefined ? undefined : 'BPE'); // early files do not say
+  if (type === 'Unigram' && model.byte_fallback === true)
+    throw unsupported('spells rare characters of a Unigram model in bytes');
+  if (type === 'Unigram' || type === 'WordPiece') return openHubModel(json, config);
+  if (type !== 'BPE' || !isRecord(model.vocab)) {
+    throw badTokenizer(
+      `the tokenizer's model is of the kind ${JSON.stringify(type)}; BPE, Unigram and WordPiece exist`,
+      {
+        type,
+      },
+    );
+  }
+  for (const affix of ['continuing_subword_prefix', 'end_of_word_suffix']) {
+    if (typeof model[affix] === 'string' && model[affix] !== '') {
+      throw new BitloomError(
+        'UNSUPPORTED_FEATURE',
+        `the tokenizer marks parts of words by ${affix}, which is not supported`,
+      );
+    }
+  }
+  const tokens = tokenList(model.vocab);
+  const unknownId = typeof model.unk_token === 'string' ? tokens.indexOf(model.unk_token) : UNKNOWN;
+  return rankedMerges(tokens, mergeList(model.merges), {
+    unknownId: unknownId === UNKNOWN ? null : unknownId,
+    fusesUnknown: model.fuse_unk === true,
+    fallsBackToBytes: model.byte_fallback === true,
+    takesWholeWords: model.ignore_merges === true,
+  });
+}
+
+const unsupported = (what: string): BitloomError =>
+  new BitloomError('UNSUPPORTED_FEATURE', `the tokenizer ${what}, which is not supported`);

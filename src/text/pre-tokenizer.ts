@@ -1,136 +1,121 @@
 /**
- * How byte-level vocabularies cut text into words before merging. A cut is a list of expressions, applied one
- * after the other to the pieces of the one before. GGUF files name it (`tokenizer.ggml.pre`, names and meaning as in
- * llama.cpp's vocabulary loader); tokenizer.json spells it out. This table ties the two together.
+ * The `pre_tokenizer` of a tokenizer.json, which cuts text into words, brought to the few forms that `@huggingface/tokenizers`
+ * carries out exactly as the Rust library does; the other forms it reads with JavaScript's idea of words, digits and spaces.
  */
-import { isRecord } from './tokenizer-json.ts';
+import { BitloomError } from '../ir/error.ts';
+import { badTokenizer, isRecord } from './tokenizer-json.ts';
 
-/** One way of cutting words, with what else its GGUF name implies. */
-export interface WordCut {
-  /** Names in GGUF files; the first is the one written. */
-  readonly names: readonly string[];
-  readonly expressions: readonly string[];
-  /** A whole word that is in the vocabulary is taken as it is, whatever the merges say. */
-  readonly ignoresMerges: boolean;
-  /** BOS goes in front unless the file says otherwise. */
-  readonly addsBos: boolean;
+/** Cuts at every match of an expression. `Isolated` keeps matches and what lies between, `Removed` one of the two. */
+interface SplitStep {
+  readonly type: 'Split';
+  readonly pattern: { readonly Regex: string };
+  readonly behavior: 'Isolated' | 'Removed';
+  /** With `Removed`: the matches stay, what lies between them goes. */
+  readonly invert: boolean;
+}
+/** Writes spaces as another character and puts one in front. */
+interface MetaspaceStep {
+  readonly type: 'Metaspace';
+  readonly replacement: string;
+  readonly prepend_scheme: 'always' | 'first' | 'never';
+}
+/** Writes bytes as characters. */
+interface ByteLevelStep {
+  readonly type: 'ByteLevel';
+  readonly add_prefix_space: false;
+  readonly trim_offsets: true;
+  readonly use_regex: false;
+}
+export type PreTokenizerStep = SplitStep | MetaspaceStep | ByteLevelStep;
+
+/** The words of GPT-2, which `ByteLevel` cuts unless told not to. */
+export const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+/** Rust's \w; the library leaves the joiners out. */
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d';
+const PUNCTUATION = '[\\p{P}$+<=>^`|~]';
+
+/** The step that ends a byte-level cut. */
+export const BYTE_LEVEL: ByteLevelStep = {
+  type: 'ByteLevel',
+  add_prefix_space: false,
+  trim_offsets: true,
+  use_regex: false,
+};
+
+/** Makes a step that cuts at an expression. */
+export function splitStep(regex: string, behavior: SplitStep['behavior'], invert = false): SplitStep {
+  return { type: 'Split', pattern: { Regex: regex }, behavior, invert };
 }
 
-const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const SPACE_IN_FRONT: MetaspaceStep = { type: 'Metaspace', replacement: ' ', prepend_scheme: 'always' };
+const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 
-/** The expression of Llama 3 and its kin, which differ in how many digits may stand together. */
-const llama3 = (digits: string): string =>
-  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}` +
-  '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+type RawStep = Readonly<Record<string, unknown>>;
 
-const UPPER = '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]';
-const LOWER = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]';
-/** The expression of GPT-4o and Tekken: words also end where capitals follow small letters. */
-const camelCase = (contractions: string, digits: string): string =>
-  `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+${contractions}|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*${contractions}` +
-  `|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+/** Ways of cutting at delimiters, by name, as cuts that keep all or drop the delimiters. */
+const BEHAVIORS: Readonly<Record<string, (regex: string) => SplitStep>> = {
+  Isolated: (regex) => splitStep(regex, 'Isolated'),
+  Removed: (regex) => splitStep(regex, 'Removed'),
+  Contiguous: (regex) => splitStep(`(?:${regex})+`, 'Isolated'),
+  MergedWithPrevious: (regex) => splitStep(`(?:(?!${regex})[\\s\\S])*(?:${regex})`, 'Isolated'),
+  MergedWithNext: (regex) => splitStep(`(?:${regex})(?:(?!${regex})[\\s\\S])*`, 'Isolated'),
+};
 
-/** Every cut that bitloom knows. */
-export const WORD_CUTS: readonly WordCut[] = [
-  {
-    names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'pixtral', 'lfm2'],
-    expressions: [llama3('\\p{N}{1,3}')],
-    ignoresMerges: true,
-    addsBos: true,
+function splitAt(regex: string, step: RawStep, behavior: unknown): SplitStep[] {
+  const cut = BEHAVIORS[String(behavior)];
+  if (step.invert === true && behavior === 'Removed') return [splitStep(regex, 'Removed', true)];
+  if (cut !== undefined && (step.invert !== true || behavior === 'Isolated')) return [cut(regex)];
+  throw unsupportedStep(`${String(step.type)} with behavior ${JSON.stringify(behavior)}`);
+}
+
+/** How each step is carried out. Source: the documentation and behaviour of Hugging Face tokenizers 0.23. */
+const FORMS: Readonly<Record<string, (step: RawStep) => PreTokenizerStep[]>> = {
+  Sequence: ({ pretokenizers }) => {
+    if (Array.isArray(pretokenizers)) return pretokenizers.flatMap(canonicalSteps);
+    throw badTokenizer('a Sequence of the pre-tokenizer has no list of steps');
   },
-  {
-    names: ['smaug-bpe', 'dbrx', 'glm4', 'chatglm-bpe'],
-    expressions: [llama3('\\p{N}{1,3}')],
-    ignoresMerges: false,
-    addsBos: false,
+  ByteLevel: (step) => [
+    ...(step.add_prefix_space === true ? [SPACE_IN_FRONT] : []),
+    ...(step.use_regex === false ? [] : [splitStep(GPT2, 'Isolated')]),
+    BYTE_LEVEL,
+  ],
+  Split: (step) => {
+    const pattern = isRecord(step.pattern) ? step.pattern : {};
+    if (typeof pattern.Regex === 'string') return splitAt(pattern.Regex, step, step.behavior);
+    if (typeof pattern.String === 'string') return splitAt(escaped(pattern.String), step, step.behavior);
+    throw badTokenizer('a Split step of the tokenizer has no pattern');
   },
-  {
-    names: ['qwen2', 'deepseek-r1-qwen', 'megrez', 'stablelm2', 'hunyuan', 'solar-open'],
-    expressions: [llama3('\\p{N}')],
-    ignoresMerges: false,
-    addsBos: false,
+  Metaspace: (step) => {
+    const replacement = typeof step.replacement === 'string' ? step.replacement : '\u2581';
+    const legacy = step.add_prefix_space === false ? 'never' : 'always';
+    const scheme = (step.prepend_scheme ?? legacy) as MetaspaceStep['prepend_scheme'];
+    const metaspace: MetaspaceStep = { type: 'Metaspace', replacement, prepend_scheme: scheme };
+    return step.split === false ? [metaspace] : [metaspace, BEHAVIORS.MergedWithNext!(escaped(replacement))];
   },
-  {
-    names: ['gpt-2', 'phi-2', 'mpt', 'olmo', 'jais', 'gigachat', 'mellum', 'exaone4', 'trillion'],
-    expressions: [GPT2],
-    ignoresMerges: false,
-    addsBos: false,
-  },
-  {
-    names: ['smollm', 'starcoder', 'refact', 'command-r', 'codeshell', 'exaone', 'minerva-7b'],
-    expressions: ['\\p{N}', GPT2],
-    ignoresMerges: false,
-    addsBos: false,
-  },
-  {
-    names: ['gpt-4o', 'llama4'],
-    expressions: [camelCase("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", '\\p{N}{1,3}')],
-    ignoresMerges: false,
-    addsBos: false,
-  },
-  { names: ['tekken'], expressions: [camelCase('', '\\p{N}')], ignoresMerges: true, addsBos: true },
-  {
-    names: ['falcon'],
-    expressions: ['[\\p{P}\\$\\+<=>\\^~\\|`]+', GPT2, '[0-9][0-9][0-9]'],
-    ignoresMerges: false,
-    addsBos: false,
-  },
-  {
-    names: ['default'],
-    expressions: ['[\\p{P}\\$\\+<=>\\^~\\|]+', GPT2, '\\p{N}+', '[0-9][0-9][0-9]'],
-    ignoresMerges: false,
-    addsBos: false,
-  },
-];
+  Digits: (step) => [splitStep(step.individual_digits === true ? '\\p{N}' : '\\p{N}+', 'Isolated')],
+  Punctuation: (step) => splitAt(PUNCTUATION, step, step.behavior ?? 'Isolated'),
+  Whitespace: () => [splitStep(`[${WORD}]+|[^${WORD}\\s]+`, 'Removed', true)],
+  WhitespaceSplit: () => [splitStep('\\s+', 'Removed')],
+  BertPreTokenizer: () => [splitStep('\\s+', 'Removed'), splitStep(PUNCTUATION, 'Isolated')],
+  CharDelimiterSplit: ({ delimiter }) => [splitStep(escaped(String(delimiter)), 'Removed')],
+};
+
+const unsupportedStep = (what: string): BitloomError =>
+  new BitloomError('UNSUPPORTED_FEATURE', `the tokenizer cuts words by ${what}, which is not supported`, {
+    step: what,
+    supported: Object.keys(FORMS),
+  });
 
 /**
- * Reads the `pre_tokenizer` of a tokenizer.json as a list of expressions that end in byte-level characters.
- * Null if it does anything else (a space put in front, pieces removed, another kind of splitting).
+ * Reads a pre-tokenizer as a list of steps; empty for none.
+ * Throws: UNSUPPORTED_FEATURE for unknown steps by name; BAD_TOKENIZER for malformed ones.
  */
-export function wordExpressions(preTokenizer: unknown): readonly string[] | null {
-  if (!isRecord(preTokenizer)) return null;
-  const isSequence = preTokenizer.type === 'Sequence' && Array.isArray(preTokenizer.pretokenizers);
-  const steps: readonly unknown[] = isSequence ? (preTokenizer.pretokenizers as unknown[]) : [preTokenizer];
-  const expressions: string[] = [];
-  for (const [index, step] of steps.entries()) {
-    if (!isRecord(step)) return null;
-    const isLast = index === steps.length - 1;
-    if ((step.type === 'ByteLevel') !== isLast) return null;
-    if (isLast) {
-      if (step.add_prefix_space === true) return null;
-      if (step.use_regex !== false) expressions.push(GPT2);
-    } else if (step.type === 'Digits') {
-      expressions.push(step.individual_digits === true ? '\\p{N}' : '\\p{N}+');
-    } else if (step.type === 'Split' && step.behavior === 'Isolated' && step.invert !== true) {
-      if (!isRecord(step.pattern) || typeof step.pattern.Regex !== 'string') return null;
-      expressions.push(step.pattern.Regex);
-    } else return null;
+export function canonicalSteps(preTokenizer: unknown): PreTokenizerStep[] {
+  if (preTokenizer === null || preTokenizer === undefined) return [];
+  if (!isRecord(preTokenizer) || typeof preTokenizer.type !== 'string') {
+    throw badTokenizer('a step of the pre-tokenizer has no type');
   }
-  return expressions;
-}
-
-/** Writes a list of expressions as the `pre_tokenizer` of a tokenizer.json. */
-export function preTokenizerOf(expressions: readonly string[]): unknown {
-  return {
-    type: 'Sequence',
-    pretokenizers: [
-      ...expressions.map((Regex) => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false })),
-      { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
-    ],
-  };
-}
-
-/** Finds the cut that a GGUF file names. */
-export function wordCutByName(name: string): WordCut | undefined {
-  return WORD_CUTS.find((cut) => cut.names.includes(name));
-}
-
-/** Finds the cut with these expressions and this treatment of whole words. */
-export function wordCutByExpressions(expressions: readonly string[], ignoresMerges: boolean): WordCut | undefined {
-  return WORD_CUTS.find(
-    (cut) =>
-      cut.ignoresMerges === ignoresMerges &&
-      cut.expressions.length === expressions.length &&
-      cut.expressions.every((expression, index) => expression === expressions[index]),
-  );
+  const form = Object.hasOwn(FORMS, preTokenizer.type) ? FORMS[preTokenizer.type] : undefined;
+  if (form === undefined) throw unsupportedStep(JSON.stringify(preTokenizer.type));
+  return form(preTokenizer);
 }

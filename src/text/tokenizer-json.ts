@@ -10,8 +10,13 @@ export interface AddedToken {
   readonly content: string;
   /** Control tokens: not text, dropped when shown to people. */
   readonly special: boolean;
-  readonly lstrip?: boolean;
-  readonly rstrip?: boolean;
+  /** Takes the white space on its left, or right, with it. */
+  readonly lstrip: boolean;
+  readonly rstrip: boolean;
+  /** Is not found within a word. */
+  readonly single_word: boolean;
+  /** Is looked for in normalised text, in its own normalised form. */
+  readonly normalized: boolean;
 }
 
 /** The parts of a tokenizer.json. */
@@ -53,25 +58,39 @@ function readAddedToken(value: unknown, index: number): AddedToken {
   if (!isRecord(value) || typeof value.content !== 'string' || value.content === '') {
     throw badTokenizer(`added_tokens[${index}] of the tokenizer has no text in "content"`, { index });
   }
-  return { ...value, content: value.content, id: requireId(value.id, value.content), special: value.special === true };
+  const isSet = (name: string, otherwise = false): boolean => (value[name] ?? otherwise) === true;
+  const special = isSet('special');
+  return {
+    id: requireId(value.id, value.content),
+    content: value.content,
+    special,
+    lstrip: isSet('lstrip'),
+    rstrip: isSet('rstrip'),
+    single_word: isSet('single_word'),
+    normalized: isSet('normalized', !special),
+  };
 }
 
-/** The library takes a step without a usable pattern for one that drops all text; such files are refused here. */
-function requirePatterns(steps: unknown): void {
-  if (Array.isArray(steps)) steps.forEach(requirePatterns);
-  if (!isRecord(steps)) return;
-  const { type, pattern, pretokenizers, normalizers } = steps;
-  if (type === 'Split' || type === 'Replace') {
-    const text = isRecord(pattern) ? (pattern.Regex ?? pattern.String) : undefined;
-    if (typeof text !== 'string') throw badTokenizer(`a ${type} step of the tokenizer has no pattern`);
-  }
-  requirePatterns(pretokenizers);
-  requirePatterns(normalizers);
+/** The library takes a replacement without a usable pattern for none at all; such files are refused here. */
+function requirePatterns(normalizer: unknown): void {
+  if (!isRecord(normalizer)) return;
+  const { type, pattern, normalizers } = normalizer;
+  const text = isRecord(pattern) ? (pattern.Regex ?? pattern.String) : undefined;
+  if (type === 'Replace' && typeof text !== 'string')
+    throw badTokenizer('a Replace step of the tokenizer has no pattern');
+  if (Array.isArray(normalizers)) normalizers.forEach(requirePatterns);
+}
+
+/** Tokens by id of a table of ids. Throws: BAD_TOKENIZER for ids that cannot be ids. */
+export function tokenList(vocab: Readonly<Record<string, unknown>>): (string | undefined)[] {
+  const tokens: string[] = [];
+  for (const [token, id] of Object.entries(vocab)) tokens[requireId(id, token)] = token;
+  return tokens;
 }
 
 /**
  * Reads a parsed tokenizer.json.
- * Throws: BAD_TOKENIZER if it has no model, or ids that cannot be ids.
+ * Throws: BAD_TOKENIZER if it has no model, or added tokens that cannot be such.
  */
 export function readTokenizerJson(value: unknown): TokenizerJson {
   if (!isRecord(value) || !isRecord(value.model)) {
@@ -79,13 +98,10 @@ export function readTokenizerJson(value: unknown): TokenizerJson {
   }
   const { model, added_tokens: added = [] } = value;
   if (!Array.isArray(added)) throw badTokenizer('"added_tokens" of the tokenizer is not a list');
-  if (isRecord(model.vocab)) {
-    for (const [token, id] of Object.entries(model.vocab)) requireId(id, token);
-  } else if (!Array.isArray(model.vocab)) {
+  if (!isRecord(model.vocab) && !Array.isArray(model.vocab)) {
     throw badTokenizer('"model.vocab" of the tokenizer is neither a table nor a list');
   }
   requirePatterns(value.normalizer);
-  requirePatterns(value.pre_tokenizer);
   return {
     model,
     added_tokens: added.map(readAddedToken),

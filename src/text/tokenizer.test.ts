@@ -192,12 +192,21 @@ describe('malformed tokenizers', () => {
     ['an unknown model', withModel({ type: 'Oracle', vocab: [] })],
     ['added tokens that are no list', { ...tinyTokenizerJson(), added_tokens: {} }],
     ['an added token without text', { ...tinyTokenizerJson(), added_tokens: [{ id: 1 }] }],
-    ['an unknown pre-tokenizer', { ...tinyTokenizerJson(), pre_tokenizer: { type: 'Oracle' } }],
+    ['a pre-tokenizer without a type', { ...tinyTokenizerJson(), pre_tokenizer: { pretokenizers: [] } }],
     ['an id that turns into no text', withModel({ vocab: { a: { toString: 0 } }, merges: [] })],
   ];
 
   test.each(cases)('%s', (_, json) => {
     expect(() => tokenizerFromJson(json)).toThrow(expect.objectContaining({ code: 'BAD_TOKENIZER' }));
+  });
+
+  test.each([
+    ['pre-tokenizer', { pre_tokenizer: { type: 'Oracle' } }],
+    ['normalizer', { normalizer: { type: 'Sequence', normalizers: [{ type: 'Oracle' }] } }],
+  ])('an unknown %s is refused by name', (_, change) => {
+    expect(() => tokenizerFromJson({ ...tinyTokenizerJson(), ...change })).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED_FEATURE', message: expect.stringContaining('"Oracle"') }),
+    );
   });
 
   test('any JSON in place of any value gives a tokenizer or BAD_TOKENIZER', () => {

@@ -1,13 +1,14 @@
 /**
- * Text to token ids and back. Encoding is done by `@huggingface/tokenizers`; this file adds what a language model needs
- * around it: BOS and EOS, special tokens on request, exact bytes of every token, and refusal instead of lost text.
+ * Text to token ids and back: added tokens are found, the text between them is normalised and cut into words, a model
+ * turns words into tokens. Around it: BOS and EOS, exact bytes of every token, and refusal instead of lost text.
  */
 import { BitloomError } from '../ir/error.ts';
+import { AddedTokenFinder } from './added-tokens.ts';
 import { Detokenizer } from './detokenizer.ts';
-import { encodeWithHub, type HubTokenizer, openHubTokenizer } from './hub-tokenizer.ts';
-import { wordExpressions } from './pre-tokenizer.ts';
+import { openTextSteps, type TextSteps } from './hub-steps.ts';
+import { type TextModel, UNKNOWN } from './text-model.ts';
 import { type TokenSpelling, tokenSpelling } from './token-bytes.ts';
-import { badTokenizer, type TokenizerJson } from './tokenizer-json.ts';
+import { type AddedToken, badTokenizer, type TokenizerJson } from './tokenizer-json.ts';
 import { requireWellFormed } from './utf8.ts';
 
 /** What a detokenizer asks about a token. */
@@ -64,10 +65,11 @@ export interface Tokenizer extends TokenText {
 
 /** What a tokenizer is made of, whichever file it came from. */
 export interface TokenizerParts {
-  readonly json: TokenizerJson;
-  /** tokenizer_config.json, for the library. */
-  readonly config: Readonly<Record<string, unknown>>;
-  readonly bosId: number | null;
+  /** The steps around the model. */
+  readonly json: Omit<TokenizerJson, 'model'>;
+  readonly model: TextModel;
+  /** BOS by its text or its id. */
+  readonly bos: string | number | null;
   readonly eosToken: string | null;
   readonly eosIds: readonly number[];
   /** Whether BOS and EOS are added; undefined leaves it to the post-processor of `json`. */
@@ -86,15 +88,12 @@ const TURN_ENDS: readonly string[] = [
   '<|end_of_text|>',
 ];
 
-/** Text whose encoding with and without special tokens shows what the post-processor adds. */
-const PROBE = 'a';
-
 /** Makes a tokenizer. Throws: BAD_TOKENIZER. */
 export function createTokenizer(parts: TokenizerParts): Tokenizer {
-  return new HubBackedTokenizer(parts);
+  return new AssembledTokenizer(parts);
 }
 
-class HubBackedTokenizer implements Tokenizer {
+class AssembledTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly bosId: number | null;
   readonly eosId: number | null;
@@ -103,54 +102,69 @@ class HubBackedTokenizer implements Tokenizer {
   readonly eosToken: string;
   readonly addsBos: boolean;
   readonly addsEos: boolean;
-  readonly #hub: HubTokenizer;
-  readonly #plainHub: HubTokenizer;
+  readonly #model: TextModel;
+  readonly #steps: TextSteps;
   readonly #spelling: TokenSpelling | null;
-  readonly #added: ReadonlyMap<number, { readonly content: string; readonly special: boolean }>;
+  readonly #addedById: ReadonlyMap<number, AddedToken>;
+  readonly #addedByText: ReadonlyMap<string, AddedToken>;
+  readonly #finder: AddedTokenFinder;
+  /** Finds the tokens that are looked for in normalised text only. */
+  readonly #normalizedFinder: AddedTokenFinder;
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
-  readonly #losesNothing: boolean;
   readonly #bytes: Uint8Array[] = [];
 
-  constructor(parts: TokenizerParts) {
-    const { json, config } = parts;
-    this.#hub = openHubTokenizer(json, config);
-    // Without the control tokens, for text that must not be read as control.
-    const userTokens = json.added_tokens.filter((token) => !token.special);
-    this.#plainHub = openHubTokenizer({ ...json, added_tokens: userTokens }, config, this.#hub.model);
-    this.#added = new Map(json.added_tokens.map((token) => [token.id, token]));
+  constructor({ json, model, ...parts }: TokenizerParts) {
+    this.#model = model;
+    this.#steps = openTextSteps(json);
     this.#spelling = tokenSpelling(json.decoder);
-    this.vocabSize = this.#hub.model.vocab.length;
+    // A token that the model has keeps its id there, whatever the list of added tokens says.
+    const added = json.added_tokens.map((token) => ({ ...token, id: model.idOf(token.content) ?? token.id }));
+    this.#addedById = new Map(added.map((token) => [token.id, token]));
+    this.#addedByText = new Map(added.map((token) => [token.content, token]));
+    const isLate = (token: AddedToken) => token.normalized && json.normalizer !== null;
+    const late = added.filter(isLate).map((token) => [this.#steps.normalize(token.content), token] as const);
+    this.#finder = new AddedTokenFinder(added.filter((token) => !isLate(token)).map((token) => [token.content, token]));
+    this.#normalizedFinder = new AddedTokenFinder(late);
+    this.vocabSize = added.reduce((size, { id }) => Math.max(size, id + 1), model.tokens.length);
 
-    const framed = this.#frameOfPostProcessor();
-    this.bosId = this.#requireKnown(parts.bosId ?? framed.prefix[0] ?? null, 'BOS');
+    const prefix = this.#idsOf(this.#steps.frame.prefix);
+    const suffix = this.#idsOf(this.#steps.frame.suffix);
+    this.bosId = this.#requireKnown(
+      (typeof parts.bos === 'string' ? this.tokenToId(parts.bos) : parts.bos) ?? prefix[0] ?? null,
+      'BOS',
+    );
     const eosId = parts.eosToken === null ? (parts.eosIds[0] ?? null) : this.tokenToId(parts.eosToken);
     this.eosId = this.#requireKnown(eosId, 'EOS');
     this.eosIds = this.#collectEos(parts.eosIds);
     this.bosToken = this.#textOf(this.bosId);
     this.eosToken = parts.eosToken ?? this.#textOf(this.eosId);
-    this.#prefix = framed.prefix.length > 0 ? framed.prefix : this.bosId === null ? [] : [this.bosId];
-    this.#suffix = framed.suffix.length > 0 ? framed.suffix : this.eosId === null ? [] : [this.eosId];
-    this.addsBos = (parts.addsBos ?? framed.prefix.length > 0) && this.#prefix.length > 0;
-    this.addsEos = (parts.addsEos ?? framed.suffix.length > 0) && this.#suffix.length > 0;
-    this.#losesNothing =
-      this.#spelling?.isByteLevel === true &&
-      json.normalizer === null &&
-      wordExpressions(json.pre_tokenizer) !== null &&
-      !json.added_tokens.some((token) => token.lstrip || token.rstrip);
+    this.#prefix = prefix.length > 0 ? prefix : this.bosId === null ? [] : [this.bosId];
+    this.#suffix = suffix.length > 0 ? suffix : this.eosId === null ? [] : [this.eosId];
+    this.addsBos = (parts.addsBos ?? prefix.length > 0) && this.#prefix.length > 0;
+    this.addsEos = (parts.addsEos ?? suffix.length > 0) && this.#suffix.length > 0;
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
     requireWellFormed(text, 'the text to encode');
-    const hub = options.parseSpecial === false ? this.#plainHub : this.#hub;
-    const ids = this.#runHub(hub, text, false);
-    // The library leaves out what has no token; the bytes tell whether it did.
-    if (this.#losesNothing && this.#sizeBytesOf(ids) !== new TextEncoder().encode(text).length) {
-      throw this.#cannotExpress(text);
+    const takesSpecial = options.parseSpecial ?? true;
+    const ids: number[] = (options.addBos ?? this.addsBos) ? [...this.#prefix] : [];
+    for (const [index, section] of this.#finder.cut(text, takesSpecial).entries()) {
+      if (typeof section !== 'string') ids.push(section.id);
+      else this.#encodeSection(section, index === 0, takesSpecial, ids);
     }
-    if (options.addBos ?? this.addsBos) ids.unshift(...this.#prefix);
+    if (ids.includes(UNKNOWN)) throw this.#cannotExpress(text);
     if (options.addEos ?? this.addsEos) ids.push(...this.#suffix);
     return ids;
+  }
+
+  /** Encodes what lies between two added tokens. */
+  #encodeSection(text: string, isStart: boolean, takesSpecial: boolean, into: number[]): void {
+    const sections = this.#normalizedFinder.cut(this.#steps.normalize(text), takesSpecial);
+    for (const [index, section] of sections.entries()) {
+      if (typeof section !== 'string') into.push(section.id);
+      else for (const id of this.#model.encode(this.#steps.words(section, isStart && index === 0))) into.push(id);
+    }
   }
 
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
@@ -172,29 +186,26 @@ class HubBackedTokenizer implements Tokenizer {
     if (!Number.isInteger(id) || id < 0) {
       throw new BitloomError('INVALID_ARGUMENT', `${id} is not a token id; ids are integers from 0`, { id });
     }
-    if (id >= this.vocabSize) return NO_BYTES; // a padding row of the model: no token, no text
-    const token = this.#hub.id_to_token(id);
-    const bytes =
-      this.#added.has(id) || token === undefined ? new TextEncoder().encode(token ?? '') : this.#spell(token);
+    const bytes = this.#spell(id);
     this.#bytes[id] = bytes;
     return bytes;
   }
 
   isSpecial(id: number): boolean {
-    return this.#added.get(id)?.special === true;
+    return this.#addedById.get(id)?.special === true;
   }
 
   tokenToId(token: string): number | null {
-    return this.#hub.token_to_id(token) ?? null;
+    return this.#addedByText.get(token)?.id ?? this.#model.idOf(token) ?? null;
   }
 
-  #runHub(hub: HubTokenizer, text: string, addsSpecial: boolean): number[] {
-    const ids = encodeWithHub(hub, text, addsSpecial);
-    if (ids.includes(undefined)) throw this.#cannotExpress(text);
-    return ids as number[];
-  }
-
-  #spell(token: string): Uint8Array {
+  #spell(id: number): Uint8Array {
+    const added = this.#addedById.get(id)?.content;
+    const token = added ?? this.#model.tokens[id];
+    if (token === undefined) return NO_BYTES; // a padding row of the model: no token, no text
+    // Control tokens, and all that are added to a byte-level vocabulary, are written as they read.
+    if (added !== undefined && (this.isSpecial(id) || this.#spelling?.isByteLevel))
+      return new TextEncoder().encode(token);
     if (this.#spelling) return this.#spelling.bytesOf(token);
     throw new BitloomError(
       'UNSUPPORTED_FEATURE',
@@ -202,12 +213,16 @@ class HubBackedTokenizer implements Tokenizer {
     );
   }
 
-  #sizeBytesOf(ids: readonly number[]): number {
-    return ids.reduce((sum, id) => sum + this.idToBytes(id).length, 0);
+  #textOf(id: number | null): string {
+    return id === null ? '' : (this.#addedById.get(id)?.content ?? this.#model.tokens[id] ?? '');
   }
 
-  #textOf(id: number | null): string {
-    return id === null ? '' : (this.#hub.id_to_token(id) ?? '');
+  #idsOf(tokens: readonly string[]): number[] {
+    return tokens.map((token) => {
+      const id = this.tokenToId(token);
+      if (id !== null) return id;
+      throw badTokenizer(`the tokenizer puts ${JSON.stringify(token)} around texts, which is no token`, { token });
+    });
   }
 
   #requireKnown(id: number | null, name: string): number | null {
@@ -225,18 +240,10 @@ class HubBackedTokenizer implements Tokenizer {
     return all;
   }
 
-  /** What the post-processor puts around a text. */
-  #frameOfPostProcessor(): { prefix: readonly number[]; suffix: readonly number[] } {
-    const plain = this.#runHub(this.#hub, PROBE, false);
-    const framed = this.#runHub(this.#hub, PROBE, true);
-    const start = plain.length === 0 ? framed.length : framed.indexOf(plain[0]!);
-    return { prefix: framed.slice(0, start), suffix: framed.slice(start + plain.length) };
-  }
-
   #cannotExpress(text: string): BitloomError {
     const start = JSON.stringify(text.slice(0, 40));
     return badTokenizer(
-      `the vocabulary cannot express the text ${start}: some of its bytes have no token; the tokenizer is incomplete`,
+      `the vocabulary cannot express the text ${start}: some of its characters have no token; the tokenizer is incomplete`,
       { vocabSize: this.vocabSize },
     );
   }

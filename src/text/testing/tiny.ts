@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { chatTemplateOfConfig } from '../chat-template.ts';
-import { tokenizerToGguf } from '../gguf-vocabulary.ts';
+import { tokenizerToGguf } from '../gguf-export.ts';
 
 /** Reads a JSON file beside the embedded model. */
 export function tinyJson(name: string): Record<string, unknown> {
