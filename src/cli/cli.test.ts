@@ -133,7 +133,18 @@ describe('bitloom run', () => {
     const { code, calls, load, source } = await bitloom(
       ['run', 'm.gguf', '-p', 'x', '-n', '9', '--temp=0.5', '--top-k', '3', '--top-p', '0.9', '--min-p', '0.1'].concat(
         ['--repeat-penalty', '1.1', '-s', '42', '--stop', 'a', '--stop', 'b', '--ignore-eos', '--raw', '-t', '2'],
-        ['--device', 'wasm', '-c', '256', '--kv-cache', 'f16'],
+        ['--device', 'wasm', '-c', '256', '-ctk', 'q8_0', '-ctv', 'q8_0', '--frequency-penalty', '0.5'],
+        [
+          '--presence-penalty',
+          '-1',
+          '--logit-bias',
+          '7=-inf,8=2',
+          '--logit-bias',
+          '9-1.5',
+          '--logprobs',
+          '3',
+          '--json',
+        ],
       ),
     );
     expect(code).toBe(EXIT.done);
@@ -147,12 +158,16 @@ describe('bitloom run', () => {
       topP: 0.9,
       minP: 0.1,
       repetitionPenalty: 1.1,
+      frequencyPenalty: 0.5,
+      presencePenalty: -1,
+      logitBias: { 7: -Infinity, 8: 2, 9: -1.5 },
+      logprobs: 3,
       seed: 42,
       stop: ['a', 'b'],
       ignoreEos: true,
       raw: true,
     });
-    expect(load).toMatchObject({ device: 'wasm', threads: 2, contextLength: 256, kvCacheType: 'f16' });
+    expect(load).toMatchObject({ device: 'wasm', threads: 2, contextLength: 256, kvCacheType: 'q8_0' });
   });
 
   test('what nobody asked for is left to the model, but for a seed that is told', async () => {
@@ -199,6 +214,13 @@ describe('bitloom run', () => {
 describe('usage errors', () => {
   const wrong: readonly string[][] = [
     ['run', '--top-p', '1.5'],
+    ['run', '--frequency-penalty', '2.5'],
+    ['run', '--logit-bias', '7'],
+    ['run', '--logit-bias', 'x=1'],
+    ['run', '--logit-bias', '7=inf'],
+    ['run', '-p', 'x', '--logprobs', '2'],
+    ['run', '--kv-cache', 'q4_0'],
+    ['run', '-p', 'x', '-ctk', 'f16', '-ctv', 'q8_0'],
     ['run', '--seed', '-1'],
     ['run', '--max-tokens', 'many'],
     ['run', '--max-tokens', '0'],

@@ -1,12 +1,13 @@
 /** The command line: reads arguments, runs one command, tells errors, returns the exit code. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
+import type { KvCacheType } from '../engine/index.ts';
 import { BitloomError } from '../ir/error.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { Engine } from './engine-face.ts';
 import { EXIT, exitCodeOf } from './exit-code.ts';
 import type { InspectOptions } from './inspect.ts';
-import { applyEnvironment, integer, list, number, option, resolveAliases } from './option.ts';
+import { applyEnvironment, integer, list, logitBias, number, option, resolveAliases } from './option.ts';
 import type { RunOptions } from './run.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
@@ -65,6 +66,8 @@ export async function main(
   }
 }
 
+const CACHE_TYPES: readonly string[] = ['f32', 'f16', 'q8_0'] satisfies KvCacheType[];
+
 function runCommand(
   program: Command,
   action: (model: string | undefined, options: RunOptions) => Promise<void>,
@@ -83,6 +86,14 @@ function runCommand(
     .addOption(option('--top-p <p>', 'draw among the likeliest that sum to p', number(0, 1)))
     .addOption(option('--min-p <p>', 'leave out what is less likely than p times the likeliest', number(0, 1)))
     .addOption(option('--repetition-penalty <r>', 'above 1 makes repetition less likely', number(0.01, 100)))
+    .addOption(option('--frequency-penalty <f>', 'above 0 weakens tokens each time they were generated', number(-2, 2)))
+    .addOption(option('--presence-penalty <p>', 'above 0 weakens tokens that were generated', number(-2, 2)))
+    .addOption(
+      option('--logit-bias <id=bias>', "add to tokens' logits; -inf bans; several with commas or repeated", logitBias),
+    )
+    .addOption(
+      option('--logprobs <n>', 'tell log-probabilities, with the n likeliest tokens; with --json', integer(0, 1000)),
+    )
     .addOption(option('-s, --seed <s>', 'same seed, same text; drawn and told when not given', integer(0, 2 ** 32 - 1)))
     .addOption(option('--stop <text>', 'end at this text; may be given several times', list))
     .addOption(option('--ignore-eos', 'go on past the end token'))
@@ -90,8 +101,12 @@ function runCommand(
     .addOption(new Option('--device <name>', 'what computes').choices(['auto', 'wasm', 'interpreter']))
     .addOption(option('-t, --threads <n>', 'threads that compute', integer(1, 1024)))
     .addOption(option('-c, --context <n>', 'tokens of prompt and reply together', integer(1, 2 ** 31)))
-    .addOption(new Option('--kv-cache <type>', 'element type of the cache').choices(['f32', 'f16']))
-    .addOption(option('--json', 'one JSON object on stdout: text, tokens, promptTokens, finishReason, timings'))
+    .addOption(new Option('--kv-cache <type>', 'how keys and values are cached').choices(CACHE_TYPES))
+    .addOption(new Option('--cache-type-k <type>', 'the same, as llama.cpp calls it; also -ctk').choices(CACHE_TYPES))
+    .addOption(new Option('--cache-type-v <type>', 'the same; also -ctv').choices(CACHE_TYPES))
+    .addOption(
+      option('--json', 'one JSON object on stdout: text, tokens, promptTokens, finishReason, logprobs, timings'),
+    )
     .addOption(option('-q, --quiet', 'no progress and no summary'))
     .addHelpText('after', "\nExample: bitloom run model.gguf -p 'Name three rivers.' -n 60 --temp 0 --json")
     .action(async (argument: string | undefined, options: RunOptions & { readonly model?: string }) => {

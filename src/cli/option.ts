@@ -10,6 +10,8 @@ const ALIASES: Readonly<Record<string, string>> = {
   '--predict': '--max-tokens',
   '--temp': '--temperature',
   '--repeat-penalty': '--repetition-penalty',
+  '-ctk': '--cache-type-k',
+  '-ctv': '--cache-type-v',
   '--ctx-size': '--context',
   '--system-prompt': '--system',
 };
@@ -52,6 +54,21 @@ export const list = (text: string, before: readonly string[] | undefined): reado
   ...(before ?? []),
   text,
 ];
+
+/** A parser for `id=bias`, as llama.cpp writes it (`42+1.5`, `42-1`) too; several with commas or repeated. `-inf` bans. */
+export function logitBias(
+  text: string,
+  before: Readonly<Record<number, number>> | undefined,
+): Readonly<Record<number, number>> {
+  const entries = text.split(',').map((entry) => {
+    const [, id, value] = /^\s*(\d+)\s*(?:=\s*|(?=[+-]))(\S+)\s*$/.exec(entry) ?? [];
+    const bias = /^-inf(inity)?$/i.test(value ?? '') ? -Infinity : Number(value);
+    if (id === undefined || Number.isNaN(bias) || bias === Infinity)
+      throw new InvalidArgumentError('Give token ids with numbers, such as 42=-1.5 or 42=-inf.');
+    return [Number(id), bias] as const;
+  });
+  return { ...before, ...Object.fromEntries(entries) };
+}
 
 /** Makes an option with a parser. */
 export function option<T>(flags: string, description: string, parse?: (text: string, before: T) => T): Option {

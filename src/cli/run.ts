@@ -1,6 +1,6 @@
 /** `bitloom run`: loads a model and continues a prompt, or talks with a person at a terminal. */
 
-import type { GenerateOptions, GenerationResult, LoadOptions } from '../engine/index.ts';
+import type { GenerateOptions, GenerationResult, KvCacheType, LoadOptions } from '../engine/index.ts';
 import { BitloomError } from '../ir/error.ts';
 import { chat } from './chat.ts';
 import type { Engine, TextModel } from './engine-face.ts';
@@ -19,12 +19,19 @@ export interface RunOptions {
   readonly topP?: number;
   readonly minP?: number;
   readonly repetitionPenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly logitBias?: Readonly<Record<number, number>>;
+  readonly logprobs?: number;
   readonly seed?: number;
   readonly stop?: readonly string[];
   readonly device?: 'auto' | 'wasm' | 'interpreter';
   readonly threads?: number;
   readonly context?: number;
-  readonly kvCache?: 'f32' | 'f16';
+  readonly kvCache?: KvCacheType;
+  /** llama.cpp's names for `kvCache`, which must agree. */
+  readonly cacheTypeK?: KvCacheType;
+  readonly cacheTypeV?: KvCacheType;
   readonly ignoreEos?: boolean;
   readonly raw?: boolean;
   readonly json?: boolean;
@@ -41,6 +48,7 @@ export async function run(
   terminal: Terminal,
   engine: Engine,
 ): Promise<number> {
+  const sampling = samplingOptions(options);
   const prompt = await findPrompt(source, options, terminal);
   const abort = new AbortController();
   const stopListening = terminal.onInterrupt(() => abort.abort());
@@ -48,7 +56,6 @@ export async function run(
   try {
     model = await engine.load(source, loadOptions(options, terminal, abort.signal));
     terminal.status('');
-    const sampling = samplingOptions(options);
     if (prompt === undefined) {
       stopListening();
       await chat(model, sampling, options, terminal);
@@ -81,12 +88,12 @@ async function findPrompt(
 }
 
 function loadOptions(options: RunOptions, terminal: Terminal, signal: AbortSignal): LoadOptions {
-  const { device, threads, context: contextLength, kvCache: kvCacheType } = options;
+  const { device, threads, context: contextLength } = options;
   return {
     device,
     threads,
     contextLength,
-    kvCacheType,
+    kvCacheType: cacheType(options),
     signal,
     onProgress({ phase, loadedBytes, totalBytes }) {
       if (options.quiet) return;
@@ -97,11 +104,25 @@ function loadOptions(options: RunOptions, terminal: Terminal, signal: AbortSigna
   };
 }
 
+/** The one cache type that is asked for. Throws INVALID_ARGUMENT where there are several. */
+function cacheType({ kvCache, cacheTypeK, cacheTypeV }: RunOptions): KvCacheType | undefined {
+  const [type, ...others] = new Set([kvCache, cacheTypeK, cacheTypeV].filter((each) => each !== undefined));
+  if (others.length === 0) return type;
+  throw new BitloomError(
+    'INVALID_ARGUMENT',
+    `Keys and values are cached alike, not as ${[type, ...others].join(' and ')}. Give one type: --kv-cache ${type}.`,
+  );
+}
+
 /** Sampling as asked for. A seed is drawn when none is given, so that it can be told. */
 function samplingOptions(options: RunOptions): GenerateOptions & { readonly seed: number } {
-  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, ignoreEos, raw } = options;
+  const { maxTokens, temperature, topK, topP, minP, stop, ignoreEos, raw, logprobs } = options;
+  const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = options;
+  const penalties = { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty };
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
-  return { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, ignoreEos, raw, seed };
+  if (logprobs !== undefined && !options.json)
+    throw new BitloomError('INVALID_ARGUMENT', '--logprobs are told with --json; give both.');
+  return { maxTokens, temperature, topK, topP, minP, ...penalties, stop, ignoreEos, raw, logprobs, seed };
 }
 
 async function answer(
@@ -121,14 +142,16 @@ async function answer(
   const generation = model.generate(input, generate);
   const result = await stream(generation, options.json ? () => {} : terminal.write);
   if (options.json) {
-    const { text, tokens, promptTokens, finishReason, timings } = result;
+    const { text, tokens, promptTokens, cachedTokens, finishReason, logprobs, timings } = result;
     const { loadMs, firstTokenMs, prefillTokensPerSecond, decodeTokensPerSecond } = timings;
     terminal.write(
       `${JSON.stringify({
         text,
         tokens: [...tokens],
         promptTokens,
+        cachedTokens,
         finishReason,
+        logprobs,
         timings: { loadMs, firstTokenMs, prefillTokensPerSecond, decodeTokensPerSecond },
       })}\n`,
     );
