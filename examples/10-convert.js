@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { load } from 'bitloom';
-import { ggufPieces, llamaToGguf, memorySource, openSafetensors } from 'bitloom/format';
+import { checkpointToGguf, ggufPieces, memorySource, openSafetensors } from 'bitloom/format';
 import { tokenizerToGguf } from 'bitloom/text';
 
 const asset = (/** @type {string} */ name) => readFile(new URL(`../assets/tiny/${name}`, import.meta.url));
@@ -18,7 +18,7 @@ const metadata = tokenizerToGguf({
   modelVocabSize: 4096,
 });
 const weights = await openSafetensors(memorySource(await asset('model.safetensors')));
-const content = llamaToGguf(weights, await json('config.json'), {
+const content = checkpointToGguf(weights, await json('config.json'), {
   format: 'Q8_0',
   name: 'Llama-bitloom-tiny',
   metadata,

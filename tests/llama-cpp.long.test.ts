@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeModel } from '../bench/generate-model.ts';
-import { ggufPieces, llamaToGguf, openSafetensors } from '../src/format/index.ts';
+import { checkpointToGguf, ggufPieces, openSafetensors } from '../src/format/index.ts';
 import { platform } from '../src/platform/index.ts';
 import { tokenizerToGguf } from '../src/text/index.ts';
 
@@ -57,7 +57,11 @@ async function converted(format: string): Promise<string> {
   });
   const weights = await platform.openFile(asset('model.safetensors'));
   const path = join(folder, `${format}.gguf`);
-  const content = llamaToGguf(await openSafetensors(weights), config, { format, name: 'Llama-bitloom-tiny', metadata });
+  const content = checkpointToGguf(await openSafetensors(weights), config, {
+    format,
+    name: 'Llama-bitloom-tiny',
+    metadata,
+  });
   await platform.writeFile(path, ggufPieces(content));
   await weights.close();
   return path;

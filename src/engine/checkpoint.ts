@@ -1,12 +1,13 @@
 /** What a model is made of, whichever way its files are laid out: safetensors with JSON beside them, or GGUF. */
 import {
   chooseWeights,
+  configOfGguf,
   type FileSet,
+  familyOfGguf,
   type GenerationDefaults,
   type GgufFile,
   generationDefaults,
-  ggufTensorName,
-  llamaConfigOfGguf,
+  ggufTensor,
   openWeights,
   readJson,
   readText,
@@ -94,12 +95,13 @@ async function safetensorsCheckpoint(files: FileSet, weights: TensorFile, signal
 }
 
 async function ggufCheckpoint(weights: GgufFile): Promise<Opened> {
+  const family = familyOfGguf(weights);
   const tokenizer = tokenizerFromGguf(weights.metadata);
   return {
     format: 'gguf',
-    config: await llamaConfigOfGguf(weights),
+    config: await configOfGguf(weights),
     weights,
-    tensor: ({ name }) => tensorEntry(weights, ggufTensorName(name) ?? name),
+    tensor: (spec) => ggufTensor(weights, family, spec),
     generationDefaults: {},
     tokenizer,
     chatTemplate: templateOf(chatTemplateOfGguf(weights.metadata), tokenizer),

@@ -3,8 +3,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  checkpointToGguf,
   ggufPieces,
-  llamaToGguf,
   memorySource,
   openSafetensors,
   safetensorsPieces,
@@ -93,7 +93,7 @@ export async function writeSmallGguf(format: string): Promise<TemporaryModel> {
     modelVocabSize: 4096,
     chatTemplate: chatTemplateOfConfig(json('tokenizer_config.json')),
   });
-  const content = llamaToGguf(file, smallConfig, { format, name: 'small', metadata });
+  const content = checkpointToGguf(file, smallConfig, { format, name: 'small', metadata });
   writeFileSync(join(model.folder, 'small.gguf'), await joined(ggufPieces(content)));
   return model;
 }

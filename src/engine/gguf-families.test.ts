@@ -1,0 +1,70 @@
+/** Every family written to GGUF and read back gives the logits of its safetensors. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import {
+  checkpointToGguf,
+  ggufPieces,
+  memoryFiles,
+  memorySource,
+  openSafetensors,
+  safetensorsPieces,
+} from '../format/index.ts';
+import { familyCheckpoint } from '../model/testing/index.ts';
+import { tokenizerToGguf } from '../text/index.ts';
+import { load, type ModelSource } from './index.ts';
+
+const tiny = (name: string): Uint8Array =>
+  new Uint8Array(readFileSync(new URL(`../../assets/tiny/${name}`, import.meta.url)));
+const tokenizerJson = JSON.parse(new TextDecoder().decode(tiny('tokenizer.json'))) as unknown;
+const tokens = [5, 4, 40, 17, 9, 2, 30, 33, 1];
+
+async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const piece of pieces) all.push(piece.slice());
+  return Buffer.concat(all);
+}
+
+async function logits(source: ModelSource): Promise<Float32Array> {
+  await using model = await load(source, { device: 'interpreter', kvCacheType: 'f32', contextLength: 24 });
+  return await model.logits(tokens);
+}
+
+/** [case, what differs from it] */
+const cases: readonly (readonly [name: string, overrides?: Readonly<Record<string, unknown>>])[] = [
+  ['llama'],
+  ['llama-tied-biased'],
+  ['llama-3.1'],
+  ['llama-linear'],
+  ['mistral'],
+  ['mixtral'],
+  ['qwen2'],
+  ['qwen2.5-yarn'],
+  ['qwen3'],
+  ['smollm3', { no_rope_layers: [1, 1, 1, 0, 1], num_hidden_layers: 5 }],
+  ['gemma'],
+  ['gemma2', { query_pre_attn_scalar: 32 }],
+  ['gemma3', { sliding_window_pattern: 6 }],
+  ['phi3'],
+  ['phi4-short'],
+  ['phi4-long'],
+  ['olmo2'],
+  ['qwen2-moe'],
+  ['qwen3-moe'],
+  ['gpt2'],
+];
+
+test.each(cases.map(([name, overrides = {}]) => ({ name, overrides })))('$name', async ({ name, overrides }) => {
+  const { config, tensors } = familyCheckpoint(name, { vocab_size: 4096, ...overrides });
+  const weights = await joined(safetensorsPieces(tensors));
+  const metadata = tokenizerToGguf({ tokenizerJson, modelVocabSize: 4096 });
+  const file = await openSafetensors(memorySource(weights));
+  const gguf = await joined(ggufPieces(checkpointToGguf(file, config, { format: 'F32', name, metadata })));
+  const files = {
+    'config.json': new TextEncoder().encode(JSON.stringify(config)),
+    'tokenizer.json': tiny('tokenizer.json'),
+    'model.safetensors': weights,
+  };
+  const [expected, found] = [await logits(memoryFiles(files)), await logits(gguf)];
+  const largest = Math.max(...expected.map(Math.abs));
+  expect(Math.max(...found.map((x, i) => Math.abs(x - expected[i]!))) / largest).toBeLessThan(2e-5);
+});
