@@ -1,40 +1,50 @@
 /** The built one-file bundle in a real Chromium: the same tokens in a worker and in the page, with and without isolation. */
 import { readFileSync } from 'node:fs';
-import type { Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findChromium, OWN_FOLDERS, openSite, type PageOptions, type Site } from './browser/page.ts';
+import { findChromium, launch, OWN_FOLDERS, openPage, type SiteOptions, serve } from './browser/page.ts';
 
 const { goldens } = JSON.parse(readFileSync(new URL('../assets/tiny/goldens.json', import.meta.url), 'utf8')) as {
   goldens: { prompt: string; greedy_ids: number[] }[];
 };
 const chromium = findChromium();
 const required = process.env.BITLOOM_REQUIRE_BROWSER === '1';
-const script = '/tests/browser/page-script.js';
+const SCRIPT = '/page?script=/tests/browser/page-script.js';
 /** Prompts and tokens of the golden replies: all of them in the whole suite. */
 const [PROMPTS, TOKENS] = process.env.BITLOOM_TEST_ALL ? [8, 64] : [2, 24];
 const ONE_THREAD = /^one-thread: threads are not available: /;
 
 describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is installed)', () => {
-  let site: Site;
+  let browser: Browser;
   let page: Page;
 
-  beforeAll(async () => {
-    if (!chromium) throw new Error('BITLOOM_REQUIRE_BROWSER=1, but no Chromium is on the PATH.');
-    site = await openSite(chromium, OWN_FOLDERS);
-    page = await site.open({ isolated: true, policy: 'strict', script });
-  });
-  afterAll(() => site?.close());
-
-  /** Runs an expression of page-script.js. */
-  const run = <T>(expression: string): Promise<T> => page.evaluate(expression) as Promise<T>;
-  const opened = async <T>(options: Omit<PageOptions, 'script'>, use: (page: Page) => Promise<T>): Promise<T> => {
-    const other = await site.open({ ...options, script });
+  /** A page of a site of its own, closed after use. */
+  const opened = async <T>(options: SiteOptions, use: (page: Page) => Promise<T>): Promise<T> => {
+    const site = await serve(OWN_FOLDERS, options);
+    const other = await openPage(browser, site.address + SCRIPT);
     try {
       return await use(other);
     } finally {
       await other.close();
+      site.close();
     }
   };
+  let done = (): void => {};
+
+  beforeAll(async () => {
+    if (!chromium) throw new Error('BITLOOM_REQUIRE_BROWSER=1, but no Chromium is on the PATH.');
+    browser = await launch(chromium);
+    const site = await serve(OWN_FOLDERS, { isolated: true, policy: 'strict' });
+    done = site.close;
+    page = await openPage(browser, site.address + SCRIPT);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    done();
+  });
+
+  /** Runs an expression of page-script.js. */
+  const run = <T>(expression: string): Promise<T> => page.evaluate(expression) as Promise<T>;
   const replies = (count: number, tokens: number): number[][] =>
     goldens.slice(0, count).map((golden) => golden.greedy_ids.slice(0, tokens));
   const call = (count: number, tokens: number, options: object): string =>
@@ -80,12 +90,9 @@ describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is i
   });
 
   test('a file from another origin is started through a worker of this one', async () => {
-    const elsewhere = site.address.replace('localhost', '127.0.0.1');
-    const result = await opened({}, (other) =>
-      other.evaluate(
-        `import('${elsewhere}/plain,/dist/web/bitloom.js').then((b) => b.load('./assets/tiny')).then(async (m) => (await m.generate(${JSON.stringify(goldens[0]!.prompt)}, { temperature: 0, maxTokens: 4, ignoreEos: true }).result).tokens)`,
-      ),
-    );
+    const elsewhere = await serve(OWN_FOLDERS);
+    const result = await opened({}, (other) => other.evaluate(`fromElsewhere("${elsewhere.address}")`));
+    elsewhere.close();
     expect(result).toEqual(replies(1, 4)[0]);
   });
 

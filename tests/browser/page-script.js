@@ -82,6 +82,14 @@ async function aborts() {
   return { load, reply, sawTokens: count >= 3 && count < 16, again, disposed };
 }
 
+/** Golden tokens by the bundle of another origin. @param {string} origin */
+async function fromElsewhere(origin) {
+  const { load: loadThere } = /** @type {typeof import('bitloom')} */ (await import(`${origin}/dist/web/bitloom.js`));
+  const model = await loadThere('./assets/tiny', { kvCacheType: 'f32' });
+  const { goldens: known } = await (await fetch('./assets/tiny/goldens.json')).json();
+  return (await model.generate(known[0].prompt, { temperature: 0, maxTokens: 4, ignoreEos: true }).result).tokens;
+}
+
 /** Begins a reply that nobody waits for. */
 async function endless() {
   const { model } = await open('./assets/tiny', {});
@@ -90,4 +98,4 @@ async function endless() {
   void reply.next();
 }
 
-Object.assign(globalThis, { bitloom, load, told, open, goldens, picked, aborts, endless, ready: true });
+Object.assign(globalThis, { bitloom, load, told, open, goldens, picked, aborts, endless, fromElsewhere, ready: true });

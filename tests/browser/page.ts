@@ -1,6 +1,6 @@
 /** Chromium, and a server of this package for it: built files, assets, and pages with the headers that a test asks for. */
 import { accessSync, createReadStream, existsSync, statSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { delimiter, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,12 +32,10 @@ export const POLICIES = {
   blob: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:",
 } as const;
 
-export interface PageOptions {
+export interface SiteOptions {
   /** Sends COOP and COEP, without which there is no shared memory. */
   readonly isolated?: boolean;
   readonly policy?: keyof typeof POLICIES;
-  /** Path of the page's module script. */
-  readonly script: string;
 }
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -60,72 +58,61 @@ function sendFile(response: ServerResponse, path: string, range: string | undefi
 
 export interface Site {
   readonly address: string;
-  /** Opens a page that has run its script; its errors are told where it does not. */
-  open(options: PageOptions): Promise<Page>;
-  close(): Promise<void>;
+  close(): void;
 }
 
-/**
- * Serves `folders` (paths under which files lie, each at its prefix) and opens pages of its own in one browser.
- * A page's headers go with its policy, so each page lives under a path of its own.
- */
-export async function openSite(executablePath: string, folders: Readonly<Record<string, string>>): Promise<Site> {
+/** The file under `folders` (each at its prefix, the longest first) that a path names. */
+function fileAt(folders: Readonly<Record<string, string>>, path: string): string | undefined {
+  const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
+  const files = prefixes
+    .filter((name) => path.startsWith(name))
+    .map((name) => join(folders[name]!, path.slice(name.length)));
+  return files.find((file) => existsSync(file) && statSync(file).isFile());
+}
+
+/** Serves folders, all with the same headers, and at /page?script= a page that runs one module. */
+export async function serve(
+  folders: Readonly<Record<string, string>>,
+  { isolated = false, policy }: SiteOptions = {},
+): Promise<Site> {
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    // /isolated,strict/dist/web/bitloom.js: how it is sent, then what.
-    const [, how = '', path = ''] = /^\/([a-z,]*)(\/.*)$/.exec(normalize(pathname)) ?? [];
-    const [isolation, policy] = how.split(',');
-    if (isolation === 'isolated') {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    if (isolated) {
       response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
       response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
     }
     // As content networks send them: any origin may import.
     response.setHeader('Access-Control-Allow-Origin', '*');
-    if (policy) response.setHeader('Content-Security-Policy', POLICIES[policy as keyof typeof POLICIES]);
-    const script = new URL(request.url ?? '/', 'http://localhost').searchParams.get('script');
-    if (path === '/page') {
+    if (policy) response.setHeader('Content-Security-Policy', POLICIES[policy]);
+    const file = fileAt(folders, normalize(pathname));
+    if (pathname === '/page') {
       response.setHeader('Content-Type', 'text/html');
+      const script = searchParams.get('script');
       response.end(`<!doctype html><title>bitloom</title><script type="module" src="${script}"></script>`);
-      return;
-    }
-    const prefix = Object.keys(folders).find((name) => path.startsWith(name));
-    const file = prefix === undefined ? '' : join(folders[prefix]!, path.slice(prefix.length));
-    if (existsSync(file) && statSync(file).isFile()) sendFile(response, file, request.headers.range);
+    } else if (file !== undefined) sendFile(response, file, request.headers.range);
     else response.writeHead(404).end();
   };
-  const server: Server = createServer(answer);
+  const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = `http://localhost:${(server.address() as AddressInfo).port}`;
-  let browser: Browser | undefined;
-  const close = async (): Promise<void> => {
-    await browser?.close();
-    server.close();
-  };
-  try {
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-  } catch (error) {
-    await close();
-    throw error;
+  return { address, close: () => void server.close() };
+}
+
+export const launch = (executablePath: string): Promise<Browser> =>
+  chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+
+/** Opens a page and waits until its script has set `ready`. */
+export async function openPage(browser: Browser, address: string): Promise<Page> {
+  const page = await browser.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  await page.goto(address);
+  // Not by `waitForFunction`, which evaluates a text in the page: the policy forbids that.
+  for (let tries = 0; !(await page.evaluate('window.ready === true')); tries++) {
+    if (tries === 600) throw new Error(`${address} did not get ready: ${errors.join('; ') || 'no error on the page'}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  const started = browser;
-  return {
-    address,
-    async open({ isolated = false, policy, script }) {
-      const page = await started.newPage();
-      const errors: string[] = [];
-      page.on('pageerror', (error) => errors.push(String(error)));
-      const base = `${address}/${isolated ? 'isolated' : 'plain'},${policy ?? ''}`;
-      await page.goto(`${base}/page?script=${encodeURIComponent(`${new URL(base).pathname}${script}`)}`);
-      // Not by `waitForFunction`, which evaluates a text in the page: the policy forbids that.
-      for (let tries = 0; !(await page.evaluate('window.ready === true')); tries++) {
-        if (tries === 600)
-          throw new Error(`${script} did not get ready: ${errors.join('; ') || 'no error on the page'}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-      return page;
-    },
-    close,
-  };
+  return page;
 }
 
 /** The package as it lies here: dist/, assets/, and this folder's scripts. */
