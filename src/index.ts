@@ -18,7 +18,7 @@ export type {
   TokenFacts,
   TokenLogprob,
 } from './engine/index.ts';
-export { estimate } from './engine/index.ts';
+export { Chat, estimate } from './engine/index.ts';
 export { type FileSet, memoryFiles, pickedFiles } from './format/index.ts';
 export type { DType, ElementType } from './ir/dtype.ts';
 export { BitloomError, type ErrorCode } from './ir/error.ts';

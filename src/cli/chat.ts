@@ -1,8 +1,8 @@
 /** The chat on a terminal: one line in, one streamed reply out, the conversation kept. */
 
+import { Chat } from '../engine/chat.ts';
 import type { GenerateOptions } from '../engine/index.ts';
 import { BitloomError } from '../ir/error.ts';
-import type { ChatMessage } from '../text/index.ts';
 import type { TextModel } from './engine-face.ts';
 import type { RunOptions } from './run.ts';
 import { stream } from './stream.ts';
@@ -17,16 +17,14 @@ export async function chat(
   options: RunOptions,
   terminal: Terminal,
 ): Promise<void> {
-  const opening: readonly ChatMessage[] =
-    options.system === undefined ? [] : [{ role: 'system', content: options.system }];
-  let messages = opening;
+  const conversation = new Chat(model, options.system === undefined ? {} : { system: options.system });
   if (!options.quiet) terminal.note(HELP);
   for (let turn = 0; !terminal.closed.aborted; turn++) {
     const line = (await terminal.ask('> '))?.trim();
     if (line === undefined || line === '/exit' || line === '/quit') return;
     if (line === '') continue;
     if (line === '/reset') {
-      messages = opening;
+      conversation.reset();
       continue;
     }
     if (line.startsWith('/')) {
@@ -35,26 +33,17 @@ export async function chat(
     }
     // Each turn draws anew, and the same seed and lines give the same conversation.
     const generate = { ...sampling, seed: (sampling.seed + turn) % 2 ** 32 };
-    messages = await reply(model, [...messages, { role: 'user', content: line }], generate, terminal);
+    await reply(conversation, line, generate, terminal);
   }
 }
 
-/** Streams one reply; returns the conversation with what was said, or as it was before where nothing was. */
-async function reply(
-  model: TextModel,
-  messages: readonly ChatMessage[],
-  options: GenerateOptions,
-  terminal: Terminal,
-): Promise<readonly ChatMessage[]> {
+/** Streams one reply. */
+async function reply(conversation: Chat, line: string, options: GenerateOptions, terminal: Terminal): Promise<void> {
   const abort = new AbortController();
   const stopListening = terminal.onInterrupt(() => abort.abort());
-  let said = '';
   try {
     const signal = AbortSignal.any([abort.signal, terminal.closed]);
-    await stream(model.generate(messages, { ...options, signal }), (text) => {
-      said += text;
-      terminal.write(text);
-    });
+    await stream(conversation.send(line, { ...options, signal }), terminal.write);
   } catch (error) {
     if (!(error instanceof BitloomError)) throw error;
     if (error.code !== 'ABORTED') terminal.note(`error: ${error.message}`);
@@ -62,5 +51,4 @@ async function reply(
   } finally {
     stopListening();
   }
-  return said === '' ? messages.slice(0, -1) : [...messages, { role: 'assistant', content: said.trimEnd() }];
 }

@@ -1,4 +1,5 @@
 /** Loading models and generating text. */
+export { Chat } from './chat.ts';
 export { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 export { type EstimateOptions, estimate, type MemoryEstimate } from './estimate.ts';
 export type {

@@ -3,6 +3,7 @@ import type { EstimateOptions, LanguageModel, LoadOptions, MemoryEstimate, Model
 import { type EngineWays, estimateWith, loadWith } from './load.ts';
 import { type WorkerWay, workerFromText } from './worker-start.ts';
 
+export { Chat } from '../engine/chat.ts';
 export type {
   EstimateOptions,
   GenerateOptions,
