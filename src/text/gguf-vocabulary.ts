@@ -7,7 +7,7 @@ import { BitloomError } from '../ir/error.ts';
 import { mergeList } from './json-vocabulary.ts';
 import { rankedMerges, scoredMerges, type TokenList } from './merge-model.ts';
 import type { TextModel } from './text-model.ts';
-import { createTokenizer, type Tokenizer } from './tokenizer.ts';
+import { createTokenizer, type Tokenizer, TURN_ENDS } from './tokenizer.ts';
 import { type AddedToken, badTokenizer, type TokenizerJson } from './tokenizer-json.ts';
 import { preTokenizerOf, WORD_CUTS, type WordCut, wordCutByName } from './word-cut.ts';
 
@@ -76,11 +76,14 @@ class TokenizerKeys {
   }
 }
 
-/** Which of a vocabulary's tokens are added ones. Tokens without text are none at all. */
+/**
+ * Which of a vocabulary's tokens are added ones. Tokens without text are none at all; the ends of turns are control
+ * tokens even where the file has them as text, as Gemma's do.
+ */
 function addedTokens(tokens: readonly string[], types: ArrayLike<number> | undefined): AddedToken[] {
   return tokens.flatMap((content, id): AddedToken[] => {
     const type = types?.[id];
-    const special = type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown;
+    const special = type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown || TURN_ENDS.includes(content);
     if (content === '' || !(special || type === TOKEN_TYPE.userDefined)) return [];
     return [{ id, content, special, lstrip: false, rstrip: false, single_word: false, normalized: false }];
   });

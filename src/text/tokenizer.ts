@@ -78,7 +78,7 @@ export interface TokenizerParts {
 }
 
 /** Control tokens that end a turn in the chat formats in use; models often list only one of theirs. */
-const TURN_ENDS: readonly string[] = [
+export const TURN_ENDS: readonly string[] = [
   '<|eot_id|>',
   '<|eom_id|>',
   '<|im_end|>',
