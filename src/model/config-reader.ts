@@ -61,11 +61,11 @@ export function recordField(config: ConfigRecord, key: string): ConfigRecord | n
   return value as ConfigRecord;
 }
 
-/** A list of finite numbers above 0. */
-export function numbersField(config: ConfigRecord, key: string): readonly number[] {
+/** A list of `count` finite numbers above 0. */
+export function numbersField(config: ConfigRecord, key: string, count: number): readonly number[] {
   const value = config[key];
   const isList = Array.isArray(value) && value.every((n) => typeof n === 'number' && Number.isFinite(n) && n > 0);
-  if (!isList) throw wrong(key, 'a list of numbers above 0', value);
+  if (!isList || value.length !== count) throw wrong(key, `a list of ${count} numbers above 0`, value);
   return value as number[];
 }
 

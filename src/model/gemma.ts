@@ -123,14 +123,34 @@ function flattened(config: ConfigRecord): ConfigRecord {
   return { ...config, rope_parameters: null, rope_scaling: global, rope_local_base_freq: local.rope_theta };
 }
 
+/** Checkpoints that can see keep the text model behind one of these. */
+const textNames = (name: string): string[] => [
+  `language_model.${name}`,
+  name.replace(/^model\./, 'model.language_model.'),
+];
+
+const generation3: Generation = {
+  hasOuterNorms: true,
+  hasHeadNorms: true,
+  isSliding: (config) => {
+    const pattern = sizeField(config, 'sliding_window_pattern');
+    return (i) => (i + 1) % pattern !== 0;
+  },
+  localRotary: (config, headDim) =>
+    readRotary({ ...config, rope_theta: config.rope_local_base_freq, rope_scaling: null }, headDim),
+};
+
 export const gemma3: ModelFamily = {
   name: 'Gemma 3 (text)',
-  architectures: ['Gemma3ForCausalLM'],
+  architectures: ['Gemma3ForCausalLM', 'Gemma3ForConditionalGeneration'],
   source: 'Gemma Team 2025 (Gemma 3 Technical Report)',
   differences:
     'Gemma 2 with head norms for soft caps; five layers with a window and a base of their own to one without',
   defaults: {
     ...defaults,
+    vocab_size: 262208,
+    num_attention_heads: 8,
+    num_key_value_heads: 4,
     max_position_embeddings: 131072,
     rope_theta: 1e6,
     rope_local_base_freq: 10000,
@@ -141,15 +161,10 @@ export const gemma3: ModelFamily = {
     final_logit_softcapping: null,
   },
   fixed,
-  create: (config) =>
-    gemma(flattened(config), {
-      hasOuterNorms: true,
-      hasHeadNorms: true,
-      isSliding: (record) => {
-        const pattern = sizeField(record, 'sliding_window_pattern');
-        return (i) => (i + 1) % pattern !== 0;
-      },
-      localRotary: (record, headDim) =>
-        readRotary({ ...record, rope_theta: record.rope_local_base_freq, rope_scaling: null }, headDim),
-    }),
+  create(config) {
+    const text = recordField(config, 'text_config');
+    if (text === null) return gemma(flattened(config), generation3);
+    const model = gemma(flattened({ ...config, ...text }), generation3);
+    return { ...model, tensors: model.tensors.map((spec) => ({ ...spec, otherNames: textNames(spec.name) })) };
+  },
 };

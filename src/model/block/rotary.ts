@@ -76,18 +76,18 @@ function yarn(config: ConfigRecord, scaling: ConfigRecord): Extension {
 }
 
 /** Factors by pair, one list for sequences within the trained context and one beyond. Source: Ding et al. 2024 (LongRoPE). */
-function longrope(config: ConfigRecord, scaling: ConfigRecord): Extension {
+function longrope(config: ConfigRecord, scaling: ConfigRecord, pairs: number): Extension {
   const originalContext = trainedContext(config, scaling);
   const factor = sizeField(config, 'max_position_embeddings') / originalContext;
   const usual = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalContext));
-  const [short, long] = [numbersField(scaling, 'short_factor'), numbersField(scaling, 'long_factor')];
+  const [short, long] = [numbersField(scaling, 'short_factor', pairs), numbersField(scaling, 'long_factor', pairs)];
   return {
     scaling: (contextLength) => ({ kind: 'factors', factors: contextLength > originalContext ? long : short }),
     attentionFactor: positiveField(scaling, 'attention_factor', usual),
   };
 }
 
-function extension(config: ConfigRecord): Extension {
+function extension(config: ConfigRecord, pairs: number): Extension {
   const scaling = scalingRecord(config);
   const type = choiceField(scaling, 'rope_type' in scaling ? 'rope_type' : 'type', TYPES, 'default');
   const fixed = (frequencies: RopeScaling): Extension => ({ scaling: () => frequencies, attentionFactor: 1 });
@@ -98,7 +98,7 @@ function extension(config: ConfigRecord): Extension {
     case 'linear':
       return fixed({ kind: type, factor: positiveField(scaling, 'factor') });
     case 'factors':
-      return fixed({ kind: type, factors: numbersField(scaling, 'factors') });
+      return fixed({ kind: type, factors: numbersField(scaling, 'factors', pairs) });
     case 'llama3':
       return fixed({
         kind: type,
@@ -111,7 +111,7 @@ function extension(config: ConfigRecord): Extension {
       return yarn(config, scaling);
     case 'longrope':
     case 'su':
-      return longrope(config, scaling);
+      return longrope(config, scaling, pairs);
   }
 }
 
@@ -135,16 +135,22 @@ export function readRotary(config: ConfigRecord, headDim: number): Rotary {
     ...scalingRecord(config),
   };
   const base = positiveField(record, 'rope_theta', 10000);
-  const rotaryDim = Math.floor(headDim * positiveField(record, 'partial_rotary_factor', 1));
+  const share = positiveField(record, 'partial_rotary_factor', 1);
+  const rotaryDim = Math.floor(headDim * share);
+  if (rotaryDim % 2 !== 0 || rotaryDim === 0 || share > 1) {
+    const message = `config: 'partial_rotary_factor' ${share} of heads of ${headDim} does not give pairs that turn`;
+    throw new BitloomError('BAD_FILE', message, { share, headDim });
+  }
   const style = choiceField(config, 'rope_style', ROPE_STYLES, 'half');
-  const { scaling, attentionFactor } = extension(config);
+  const { scaling, attentionFactor } = extension(config, rotaryDim / 2);
   const limit = sizeField(config, 'max_position_embeddings');
   const turn = (x: Tensor, step: StepInput): Tensor =>
     nn.rope(x, step.positions, style, ropeFrequencies(rotaryDim, base, scaling(step.contextLength ?? limit)));
   // The factor is on queries and keys; scores are the same with its square on the queries alone.
-  const gain = Float32Array.from({ length: headDim }, (_, i) => (i < rotaryDim ? attentionFactor ** 2 : 1));
+  const gain = attentionFactor ** 2;
+  const gains = () => np.where(np.less(np.arange(headDim), rotaryDim), gain, 1);
   return {
     turnKeys: turn,
-    turnQueries: (q, step) => turn(attentionFactor === 1 ? q : np.multiply(q, np.array(gain)), step),
+    turnQueries: (q, step) => turn(gain === 1 ? q : np.multiply(q, gains()), step),
   };
 }
