@@ -1,5 +1,6 @@
 /** Memory that a model needs, from its header and config alone: told before loading, and why `load` refuses. */
 import { platform } from '#platform';
+import type { HubOptions } from '../format/hub/index.ts';
 import { isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { byteLength } from '../ir/shape.ts';
@@ -27,6 +28,8 @@ export interface EstimateOptions {
   readonly contextLength?: number | undefined;
   /** As for `load`. */
   readonly kvCacheType?: KvCacheType | undefined;
+  /** As for `load`. Of files that the cache lacks only the headers are read. */
+  readonly hub?: HubOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -100,8 +103,8 @@ export async function estimate(
   source: ModelSource = platform.assetPath('tiny'),
   options: EstimateOptions = {},
 ): Promise<MemoryEstimate> {
-  const { contextLength, kvCacheType = 'f16', signal } = options;
-  const checkpoint = await openCheckpoint(source, { signal });
+  const { contextLength, kvCacheType = 'f16', signal, hub } = options;
+  const checkpoint = await openCheckpoint(source, { signal, hub, download: false });
   try {
     const model = createModel(checkpoint.config);
     return estimateMemory(checkpoint, model, chooseContext(model, contextLength), kvCacheType);

@@ -3,7 +3,14 @@
  * matrices are laid in panels of rows on the way, which is what the kernels read.
  */
 
-import { readTensor, readTensorRows, rowBytes, rowCount, type TensorEntry } from '../format/index.ts';
+import {
+  type LoadProgress,
+  readTensor,
+  readTensorRows,
+  rowBytes,
+  rowCount,
+  type TensorEntry,
+} from '../format/index.ts';
 import { dtypeName, type ElementType, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { byteLength, type Shape, sameShape, type TensorType } from '../ir/shape.ts';
@@ -15,13 +22,6 @@ import { throwIfAborted } from './turns.ts';
 
 /** Rows that one vector of the kernels covers. */
 const PANEL_ROWS = 4;
-
-/** Loading progress over all tensors; `totalBytes` is known from the first event on. */
-export interface LoadProgress {
-  readonly phase: 'weights';
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
-}
 
 export interface WeightOptions {
   readonly signal?: AbortSignal | undefined;

@@ -1,5 +1,7 @@
 /** A loaded language model: the public face of the engine. */
 import { platform } from '#platform';
+import type { HubOptions } from '../format/hub/index.ts';
+import type { LoadProgress } from '../format/index.ts';
 import { dtypeName } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { type CausalModel, createModel } from '../model/index.ts';
@@ -22,7 +24,7 @@ import {
 } from './generation.ts';
 import type { KvCacheType } from './kv-cache.ts';
 import type { LanguageModel } from './language-model.ts';
-import { type LoadProgress, loadWeights } from './load-weights.ts';
+import { loadWeights } from './load-weights.ts';
 import { RequestQueue } from './request-queue.ts';
 import { Sequence } from './sequence.ts';
 import type { ModelSource } from './source.ts';
@@ -42,6 +44,8 @@ export interface LoadOptions {
   readonly contextLength?: number | undefined;
   /** How keys and values are cached. Default f16; f32 for exact comparisons; q8_0 takes about half of f16's memory. */
   readonly kvCacheType?: KvCacheType | undefined;
+  /** For sources `org/name`: token, endpoint, cache folder, offline. Default: what HF_TOKEN and the like say. */
+  readonly hub?: HubOptions | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((event: LoadProgress) => void) | undefined;
   /** Hears of each fallback once, by name. Default: console.warn. */
@@ -232,7 +236,7 @@ export async function load(
     const message = `worker: ${String(options.worker)}: here the engine runs in the calling thread; leave the option out`;
     throw new BitloomError('UNSUPPORTED_FEATURE', message, { worker: String(options.worker) });
   }
-  const checkpoint = await openCheckpoint(source, { signal });
+  const checkpoint = await openCheckpoint(source, { signal, onProgress, onWarning, hub: options.hub });
   let device: Device | undefined;
   try {
     const architecture = createModel(checkpoint.config);

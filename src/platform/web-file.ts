@@ -61,12 +61,13 @@ export async function readAddressText(address: string, signal?: AbortSignal): Pr
   return (await request(address, {}, signal)).text();
 }
 
-/** True where an address answers. */
+/** True where an address answers with a file. */
 export async function addressExists(address: string): Promise<boolean> {
   try {
     const response = await request(address, { Range: 'bytes=0-0' });
     await response.body?.cancel();
-    return true;
+    // Servers of single-page apps send the page for every address that they do not know.
+    return !/^text\/html/i.test(response.headers.get('content-type') ?? '') || /\.html?$/i.test(address);
   } catch (error) {
     if (error instanceof BitloomError && error.code === 'MISSING_FILE') return false;
     throw error;

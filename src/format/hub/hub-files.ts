@@ -63,7 +63,9 @@ export async function hubFiles(id: string, options: FetchOptions = {}): Promise<
   if (store === undefined) {
     warn('no-cache: this page has no storage, so the model is read from the hub each time');
   } else {
-    const stored = await fetchAll({ line, id: parsed, commit, store, options, warn }, files);
+    const fetching: Fetching = { line, id: parsed, commit, store, options, warn };
+    const there = await findCached(fetching, files);
+    const stored = options.download === false ? there : await fetchAll(fetching, files, there);
     for (const name of stored) openers.set(name, () => store.open(snapshotPath(parsed.repository, commit, name)));
   }
   return fileSet(parsed, openers);
@@ -100,21 +102,29 @@ async function cachedFiles(store: FileStore | undefined, id: HubId, why: string)
   return fileSet(id, openers);
 }
 
-/** Fetches what is not there, and tells which files the cache has then: all, but for what a page has no room for. */
-async function fetchAll(fetching: Fetching, files: readonly RemoteFile[]): Promise<readonly string[]> {
-  const { store, id, commit } = fetching;
+/** Names of the files that the cache has. */
+async function findCached({ store, id, commit }: Fetching, files: readonly RemoteFile[]): Promise<Set<string>> {
   const there = new Set<string>();
   for (const file of files) {
     const status = await store.status(snapshotPath(id.repository, commit, file.path));
     if (status?.sizeBytes === file.sizeBytes) there.add(file.path);
   }
+  return there;
+}
+
+/** Fetches what is not there, and tells which files the cache has then: all, but for what a page has no room for. */
+async function fetchAll(
+  fetching: Fetching,
+  files: readonly RemoteFile[],
+  there: ReadonlySet<string>,
+): Promise<Iterable<string>> {
+  const { store, id, commit } = fetching;
   const missing = files.filter((file) => !there.has(file.path));
   const fitting = await withRoom(fetching, missing);
   const known = files.filter((file) => there.has(file.path));
   const fetched = await fetchMissing(fetching, fitting, known);
-  if (fitting.length === missing.length && fetched.length === fitting.length && id.revision !== commit) {
-    const ref = refPath(id.repository, id.revision);
-    await store.writeText(ref, commit);
+  if (fetched.length === missing.length && id.revision !== commit) {
+    await store.writeText(refPath(id.repository, id.revision), commit);
   }
   return [...there, ...fetched];
 }

@@ -18,6 +18,8 @@ export interface Listing {
   readonly files: readonly RemoteFile[];
 }
 
+/** Fewer than for files: without a network, what the cache has should not wait long. */
+const MOST_REPEATS = 2;
 const MOST_PAGES = 500;
 const MOST_JSON_BYTES = 2 ** 26;
 
@@ -57,7 +59,7 @@ async function fetchJson(
   question: Question,
   signal?: AbortSignal,
 ): Promise<{ value: unknown; next: string | undefined }> {
-  const patience = new Patience(line, signal);
+  const patience = new Patience(line, signal, MOST_REPEATS);
   for (;;) {
     try {
       const answer = await ask(line, question, signal);

@@ -136,11 +136,13 @@ function refusal({ token, endpoint }: HubLine, { address, what }: Question, resp
 export class Patience {
   readonly #line: HubLine;
   readonly #signal: AbortSignal | undefined;
+  readonly #mostRepeats: number;
   #failures = 0;
 
-  constructor(line: HubLine, signal: AbortSignal | undefined) {
+  constructor(line: HubLine, signal: AbortSignal | undefined, mostRepeats = MOST_REPEATS) {
     this.#line = line;
     this.#signal = signal;
+    this.#mostRepeats = mostRepeats;
   }
 
   /** Something came of the last try. */
@@ -151,7 +153,7 @@ export class Patience {
   /** Waits before another try. Throws `error` where none is worth it, ABORTED. */
   async wait(error: unknown): Promise<void> {
     const { isPassing, waitMs } = error instanceof BitloomError ? error.details : {};
-    if (!isPassing || this.#failures === MOST_REPEATS) throw error;
+    if (!isPassing || this.#failures === this.#mostRepeats) throw error;
     const ms = typeof waitMs === 'number' ? waitMs : this.#line.retryMs * 2 ** this.#failures;
     if (ms > LONGEST_WAIT_MS) throw error;
     this.#failures++;

@@ -22,6 +22,8 @@ export interface HubOptions {
 export interface FetchOptions extends HubOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((event: LoadProgress) => void) | undefined;
+  /** False reads what the cache lacks from the hub, by ranges: for a look at a header. Default true. */
+  readonly download?: boolean | undefined;
   /** Hears of each fallback once. Default: console.warn. */
   readonly onWarning?: ((message: string) => void) | undefined;
 }
