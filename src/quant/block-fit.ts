@@ -3,7 +3,7 @@
  * formats the arithmetic is f32 step by step like ggml's reference quantisers, so that the bytes agree.
  */
 import type { Fit, NumberFormat } from './number-format.ts';
-import { searchBound, searchFit } from './search-fit.ts';
+import { SearchFit, searchBound } from './search-fit.ts';
 
 /** A block's parameters before they are rounded to their stored types, and its codes. */
 export interface BlockFit {
@@ -85,16 +85,28 @@ const FITS: Readonly<Record<Exclude<Fit, 'search'>, FitRule>> = {
   },
 };
 
-/** Fills `into` with the fit of the block of `values` at `start`. NaN or infinite values give a scale that is not finite. */
-export function fitBlock(format: NumberFormat, values: Float32Array, start: number, into: BlockFit): void {
-  const end = start + format.blockSize;
-  let poison = 0;
-  for (let i = start; i < end; i++) poison += values[i]! * 0; // 0, or NaN where a value is not finite
-  if (Number.isNaN(poison)) into.scale = poison;
-  else if (format.fit === 'search') searchFit(format, values, start, into);
-  else {
-    FITS[format.fit](values, start, end, format, into);
-    encodeBlock(format, values, start, into);
+/** Chooses parameters and codes of the blocks of one format. */
+export class BlockFitter {
+  readonly #format: NumberFormat;
+  readonly #search: SearchFit | null;
+
+  constructor(format: NumberFormat) {
+    this.#format = format;
+    this.#search = format.fit === 'search' ? new SearchFit(format) : null;
+  }
+
+  /** Fills `into` with the fit of the block of `values` at `start`. NaN or infinite values give a scale that is not finite. */
+  fit(values: Float32Array, start: number, into: BlockFit): void {
+    const { blockSize, fit } = this.#format;
+    const end = start + blockSize;
+    let poison = 0;
+    for (let i = start; i < end; i++) poison += values[i]! * 0; // 0, or NaN where a value is not finite
+    if (Number.isNaN(poison)) into.scale = poison;
+    else if (fit === 'search') this.#search!.fit(values, start, into);
+    else {
+      FITS[fit](values, start, end, this.#format, into);
+      encodeBlock(this.#format, values, start, into);
+    }
   }
 }
 
@@ -120,12 +132,13 @@ const roundingLoss = (value: number): number => Math.max(Math.abs(value) * 2 ** 
 
 /**
  * The largest |value - unpack(pack(value))| that packing may cause in one block: half a step (a whole one
- * where the far end of the range is clipped: `peak`, `zero`), and what rounding scale and minimum to f16 adds.
+ * where the far end of the range is clipped: `peak`, `zero`), and what rounding scale and minimum to f16 adds. Fits by
+ * search clip where that errs less over the block: there the bound is half a step or the distance to the nearest level.
  */
 export function errorBound(format: NumberFormat, block: Float32Array): number {
   const fit = blockFit(format);
-  fitBlock(format, block, 0, fit);
-  if (format.fit === 'search') return searchBound(format, block);
+  new BlockFitter(format).fit(block, 0, fit);
+  if (format.fit === 'search') return searchBound(format, block, fit);
   const { scale, min } = fit;
   const reach = 2 ** format.bits;
   const step = Math.abs(scale) * (format.fit === 'peak' || format.fit === 'zero' ? 1 : 0.5);

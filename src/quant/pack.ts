@@ -6,7 +6,7 @@ import { dtypeName, type ElementType } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from '../ir/float16.ts';
 import { byteLength } from '../ir/shape.ts';
-import { type BlockFit, blockFit, fitBlock } from './block-fit.ts';
+import { type BlockFit, BlockFitter, blockFit } from './block-fit.ts';
 import {
   type BitTable,
   codeTables,
@@ -37,7 +37,7 @@ export function requireBlocks(type: ElementType, columns: number): void {
 function writeField(view: DataView, at: number, field: ParameterField, value: number): void {
   if (field.dtype === 'f16') view.setUint16(at, numberToF16(value), true);
   else if (field.dtype === 'f32') view.setFloat32(at, value, true);
-  else if (field.dtype === 'e8m0') view.setUint8(at, Math.log2(value) + 128);
+  else if (field.dtype === 'e8m0') view.setUint8(at, Math.round(Math.log2(value)) + 128);
   else view.setUint8(at, value);
 }
 
@@ -151,6 +151,7 @@ function packBlocks(format: NumberFormat, values: Float32Array, columns: number,
   const view = viewOf(bytes);
   const places = placesOf(format);
   bytes.fill(0);
+  const fitter = new BlockFitter(format);
   const fit = blockFit(format);
   const blocks = columns / blockSize;
   for (let row = 0; row * columns < values.length; row++) {
@@ -158,7 +159,7 @@ function packBlocks(format: NumberFormat, values: Float32Array, columns: number,
     for (let block = 0; block < blocks; block++) {
       const base = (((row - lane) / panelRows) * blocks + block) * panelBlockBytes(format);
       const at = (field: Field): number => base + fieldOffset(format, field, lane);
-      fitBlock(format, values, row * columns + block * blockSize, fit);
+      fitter.fit(values, row * columns + block * blockSize, fit);
       requireStorable(format, fit, row, block * blockSize);
       writeField(view, at(scale), scale, fit.scale);
       if (min !== null) writeField(view, at(min), min, fit.min);

@@ -1,61 +1,190 @@
 /**
- * The fit `search`: group scales and minimums of least squared error, and the block's scale over them.
+ * The fit `search`: parameters of least squared error. Each group finds its real scale and minimum (group-search.ts);
+ * the block's scale and minimum are stored over them, each group takes the small integers near its own values that
+ * err least, and least squares over the whole block refines what the integers multiply.
  */
-
 import { f16ToNumber, numberToF16 } from '../ir/float16.ts';
 import type { BlockFit } from './block-fit.ts';
+import { fitRange, fitScale, type GroupFit, type SearchEffort } from './group-search.ts';
+import { LevelGrid } from './level-grid.ts';
 import type { NumberFormat } from './number-format.ts';
+
+/**
+ * How much to try: where doubled, the mean error falls by less than 1 per cent. With minimums, integers beside the nearest
+ * ones gain more than further scales, because scale and minimum make up for each other.
+ */
+const SCALE_EFFORT: SearchEffort = { from: -1, to: 1, step: 0.2, refinements: 2 };
+const RANGE_EFFORT: SearchEffort = { from: -0.5, to: 0.5, step: 0.5, refinements: 1 };
+/** Rounds of least squares over a block. */
+const ROUNDS = 1;
+const ONE: Range = [1, 1];
+const NONE: Range = [0, 0];
+type Range = readonly [number, number];
 
 const toF16 = (value: number): number => f16ToNumber(numberToF16(value));
 
-/** The code whose level is nearest to `steps` from the offset. */
-function nearestCode({ bits, offset, codebook }: NumberFormat, steps: number): number {
-  if (codebook === null) return Math.max(0, Math.min(2 ** bits - 1, Math.floor(steps + offset + 0.5)));
-  let best = 0;
-  codebook.forEach((level, code) => {
-    if (Math.abs(level - offset - steps) < Math.abs(codebook[best]! - offset - steps)) best = code;
-  });
-  return best;
+/** The powers of two on both sides of a scale, as `e8m0` stores them. */
+function powersAround(scale: number): number[] {
+  const exponent = Math.max(-128, Math.floor(Math.log2(Math.abs(scale))));
+  return [2 ** exponent, 2 ** (exponent + 1)];
 }
 
-/** Real scale and (positive) minimum that span a group. */
-function spanGroup(format: NumberFormat, values: Float32Array, start: number, end: number): [number, number] {
-  let [low, high] = [0, 0];
-  for (let i = start; i < end; i++) {
-    low = Math.min(low, values[i]!);
-    high = Math.max(high, values[i]!);
+/** The first and last integer of a range that are below and above `wanted`, or `reach` further. */
+function integersNear(wanted: number, reach: number, [low, high]: Range): Range {
+  const within = (value: number): number => Math.max(low, Math.min(high, value));
+  return [within(Math.floor(wanted) - reach), within(Math.ceil(wanted) + reach)];
+}
+
+export class SearchFit {
+  readonly #format: NumberFormat;
+  readonly #grid: LevelGrid;
+  readonly #groups: readonly GroupFit[];
+  readonly #subScales: Int32Array;
+  readonly #subMins: Int32Array;
+
+  constructor(format: NumberFormat) {
+    this.#format = format;
+    this.#grid = new LevelGrid(format);
+    const count = format.blockSize / format.groupSize;
+    this.#groups = Array.from({ length: count }, () => ({ scale: 0, min: 0, error: 0 }));
+    this.#subScales = new Int32Array(count);
+    this.#subMins = new Int32Array(count);
   }
-  if (format.min !== null) return [(high - low) / (2 ** format.bits - 1), -low];
-  const lowest = (format.codebook === null ? 0 : Math.min(...format.codebook)) - format.offset;
-  return [(-low > high ? low : high) / lowest, 0];
-}
 
-function stored(format: NumberFormat, scale: number): number {
-  if (format.scale.dtype === 'f16') return toF16(scale);
-  return 2 ** Math.max(-128, Math.ceil(Math.log2(Math.abs(scale))));
-}
-
-export function searchFit(format: NumberFormat, values: Float32Array, start: number, into: BlockFit): void {
-  const { blockSize, groupSize, subScale, subMin } = format;
-  const groups = Array.from({ length: blockSize / groupSize }, (_, g) => start + g * groupSize);
-  const spans = groups.map((at) => spanGroup(format, values, at, at + groupSize));
-  const peak = spans.reduce((best, [s]) => (Math.abs(s) > Math.abs(best) ? s : best), 0);
-  const [low, high] = subScale === null ? [1, 1] : subScale.range;
-  into.scale = stored(format, peak / (low < 0 ? low : high));
-  into.min = subMin === null ? 0 : toF16(Math.max(...spans.map(([, m]) => m)) / subMin.range[1]);
-  spans.forEach(([s, m], g) => {
-    const sub = into.scale === 0 ? 0 : Math.max(low, Math.min(high, Math.round(s / into.scale)));
-    const subM = into.min === 0 ? 0 : Math.round(m / into.min);
-    into.subScales[g] = sub;
-    into.subMins[g] = subM;
-    const scale = into.scale * sub;
-    for (let i = 0; i < groupSize; i++) {
-      const x = values[groups[g]! + i]! + into.min * subM;
-      into.codes[g * groupSize + i] = nearestCode(format, scale === 0 ? 0 : x / scale);
+  /** Fits the block at `start`, whose values are finite. The scale is infinite where it cannot be stored. */
+  fit(values: Float32Array, start: number, into: BlockFit): void {
+    const { groupSize, min: minField, scale: scaleField } = this.#format;
+    this.#groups.forEach((group, g) => {
+      const at = start + g * groupSize;
+      if (minField === null) fitScale(this.#grid, SCALE_EFFORT, values, at, at + groupSize, group);
+      else fitRange(this.#grid, RANGE_EFFORT, values, at, at + groupSize, group);
+    });
+    let [scale, min] = this.#units();
+    let least = Number.POSITIVE_INFINITY;
+    for (let round = 0; round <= ROUNDS; round++) {
+      min = toF16(min);
+      for (const stored of scaleField.dtype === 'e8m0' ? powersAround(scale) : [toF16(scale)]) {
+        const error = this.#chooseIntegers(values, start, stored, min);
+        if (!(error < least)) continue;
+        least = error;
+        into.scale = stored;
+        into.min = min;
+        into.subScales.set(this.#subScales);
+        into.subMins.set(this.#subMins);
+      }
+      if (least === Number.POSITIVE_INFINITY) {
+        into.scale = least;
+        return;
+      }
+      if (round < ROUNDS) [scale, min] = this.#leastSquares(values, start, into);
     }
-  });
+    this.#encode(values, start, into);
+  }
+
+  /** What the greatest integers must multiply to reach the groups' scales and minimums. */
+  #units(): [scale: number, min: number] {
+    const { subScale, subMin } = this.#format;
+    let [peak, min] = [0, 0];
+    for (const group of this.#groups) {
+      if (Math.abs(group.scale) > Math.abs(peak)) peak = group.scale;
+      min = Math.max(min, group.min);
+    }
+    const [low, high] = subScale?.range ?? ONE;
+    return [peak / (low < 0 ? low : high), subMin === null ? 0 : min / subMin.range[1]];
+  }
+
+  /** The integers of least error over a stored scale and minimum, and the block's squared error. */
+  #chooseIntegers(values: Float32Array, start: number, scale: number, min: number): number {
+    const { subScale, subMin, groupSize } = this.#format;
+    const [scaleRange, minRange] = [subScale?.range ?? ONE, subMin?.range ?? NONE];
+    const reach = subMin === null ? 0 : 1;
+    let total = 0;
+    for (const [g, group] of this.#groups.entries()) {
+      const at = start + g * groupSize;
+      const wantedScale = scale === 0 ? 0 : group.scale / scale;
+      const wantedMin = min === 0 ? 0 : group.min / min;
+      const [firstScale, lastScale] = integersNear(wantedScale, reach, scaleRange);
+      const [firstMin, lastMin] = integersNear(wantedMin, reach, minRange);
+      let least = Number.POSITIVE_INFINITY;
+      for (let s = firstScale; s <= lastScale; s++) {
+        for (let m = firstMin; m <= lastMin; m++) {
+          const error = this.#groupError(values, at, at + groupSize, scale * s, min * m);
+          if (!(error < least)) continue;
+          least = error;
+          this.#subScales[g] = s;
+          this.#subMins[g] = m;
+        }
+      }
+      total += least;
+    }
+    return total;
+  }
+
+  #groupError(values: Float32Array, start: number, end: number, scale: number, min: number): number {
+    const { cellLevels, lastCell, low } = this.#grid;
+    const slope = scale === 0 ? 0 : 2 / scale;
+    let error = 0;
+    for (let i = start; i < end; i++) {
+      const x = values[i]! + min;
+      const cell = x * slope - 2 * low;
+      const difference = x - scale * cellLevels[cell < 0 ? 0 : cell > lastCell ? lastCell : cell | 0]!;
+      error += difference * difference;
+    }
+    return error;
+  }
+
+  /** The scale and minimum of least squared error under the integers and rounding of a fit. */
+  #leastSquares(values: Float32Array, start: number, { scale, min, subScales, subMins }: BlockFit): [number, number] {
+    const { groupSize } = this.#format;
+    const grid = this.#grid;
+    let [sumAA, sumAB, sumBB, sumXA, sumXB] = [0, 0, 0, 0, 0];
+    for (let g = 0; g < subScales.length; g++) {
+      const [s, m] = [subScales[g]!, subMins[g]!];
+      const inverse = scale * s === 0 ? 0 : 1 / (scale * s);
+      for (let i = start + g * groupSize; i < start + (g + 1) * groupSize; i++) {
+        const x = values[i]!;
+        const a = s * grid.cellLevels[grid.cell((x + min * m) * inverse)]!;
+        sumAA += a * a;
+        sumAB += a * m;
+        sumXA += x * a;
+        sumXB += x * m;
+      }
+      sumBB += groupSize * m * m;
+    }
+    const determinant = sumAA * sumBB - sumAB * sumAB;
+    if (!(determinant > 0)) return [sumAA === 0 ? scale : sumXA / sumAA, min];
+    return [(sumXA * sumBB - sumXB * sumAB) / determinant, (sumXA * sumAB - sumXB * sumAA) / determinant];
+  }
+
+  #encode(values: Float32Array, start: number, { scale, min, subScales, subMins, codes }: BlockFit): void {
+    const { groupSize } = this.#format;
+    for (let i = 0; i < codes.length; i++) {
+      const g = Math.floor(i / groupSize);
+      const groupScale = scale * subScales[g]!;
+      const steps = groupScale === 0 ? 0 : (values[start + i]! + min * subMins[g]!) / groupScale;
+      codes[i] = this.#grid.cellCodes[this.#grid.cell(steps)]!;
+    }
+  }
 }
 
-export function searchBound(format: NumberFormat, block: Float32Array): number {
-  return block.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / (format.bits < 3 ? 1 : 2);
+/** The largest error of the nearest codes under a fit: half the widest gap of levels, or how far values lie beyond the last level. */
+export function searchBound(
+  format: NumberFormat,
+  block: Float32Array,
+  { scale, min, subScales, subMins }: BlockFit,
+): number {
+  const grid = new LevelGrid(format);
+  const { groupSize } = format;
+  let bound = 0;
+  for (let g = 0; g < subScales.length; g++) {
+    const groupScale = Math.abs(scale * subScales[g]!);
+    const groupMin = min * subMins[g]!;
+    const group = block.subarray(g * groupSize, (g + 1) * groupSize).map((x) => x + groupMin);
+    const [low, high] = scale * subScales[g]! < 0 ? [-grid.high, -grid.low] : [grid.low, grid.high];
+    const [least, most] = [Math.min(...group), Math.max(...group)];
+    const beyond = Math.max(most - high * groupScale, low * groupScale - least);
+    const rounding = (Math.max(-low, high) * groupScale + Math.abs(groupMin)) * 2 ** -22;
+    bound = Math.max(bound, Math.max(beyond, (grid.widestGap / 2) * groupScale) + rounding);
+  }
+  return bound;
 }
