@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ElementType } from '../ir/dtype.ts';
-import { activationFormat, packedFormat } from '../quant/formats.ts';
+import { activationFor, packedFormat } from '../quant/formats.ts';
 import { panel } from '../quant/number-format.ts';
 import { estimateCycles, rankSchedules, type Work } from './cost.ts';
 import { kernelLibrary } from './library/index.ts';
@@ -53,11 +53,11 @@ describe('choices', () => {
   });
 
   it('decodes packed weights in registers for one token and stages them for many', () => {
-    for (const name of ['Q4_0', 'Q8_0', 'I4_G128']) {
+    for (const name of ['Q4_0', 'Q8_0', 'I4_G128', 'Q4_K', 'Q6_K']) {
       const format = packedFormat(name)!;
-      const x = activationFormat(format.blockSize);
-      expect(best(1, 2048, panel(format), x)).toMatchObject({ tokens: 1, staged: 0 });
-      expect(best(128, 2048, panel(format), x)).toMatchObject({ tokens: 3, panels: 2, staged: 1 });
+      const x = activationFor(format);
+      expect(best(1, 2048, panel(format), x)).toMatchObject({ tokens: 1 });
+      expect(best(128, 2048, panel(format), x)).toMatchObject({ fours: 2 });
     }
   });
 });

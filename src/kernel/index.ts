@@ -6,5 +6,6 @@ export * from './language.ts';
 export { type KernelCase, kernelCases, kernelLibrary } from './library/index.ts';
 export * from './machine.ts';
 export * as math from './math.ts';
+export * from './packed-block.ts';
 export { printKernel } from './printer.ts';
 export * from './template.ts';

@@ -11,9 +11,9 @@ import { ops } from '../../ir/ops.ts';
 import { ropeOp } from '../../ir/rope.ts';
 import type { TensorType } from '../../ir/shape.ts';
 import { dequantizeOp } from '../../quant/dequantize.ts';
-import { activationFormat, CACHE_FORMAT, packedFormat } from '../../quant/formats.ts';
+import { activationFor, activationFormat, CACHE_FORMAT, packedFormat } from '../../quant/formats.ts';
 import { linearOp } from '../../quant/linear.ts';
-import { type NumberFormat, panel } from '../../quant/number-format.ts';
+import { isCanonical, type NumberFormat, panel } from '../../quant/number-format.ts';
 import { packedAttentionOp } from '../../quant/packed-attention.ts';
 import { packedEmbeddingOp } from '../../quant/packed-embedding.ts';
 import { quantizeOp } from '../../quant/quantize.ts';
@@ -122,39 +122,35 @@ function dotGeneralCases(): KernelCase[] {
   ];
 }
 
+/** One format of each kind: bits, offsets, zero points, minimums, group integers, codebooks, planes of files. */
+const WEIGHTS = [
+  ...['Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K', 'IQ4_NL', 'IQ4_XS', 'MXFP4'],
+  ...['I2_G32', 'I3_G64Z', 'I4_G128', 'I5_G32Z', 'I6_G32', 'I7_G64', 'I8_G32Z', 'I8_G128Z', 'I4_G32Z'],
+].map((name) => packedFormat(name)!);
+
 /** The f32 sums run in another order; the integer ones are exact. */
 function linearPackedCases(): KernelCase[] {
-  const make = (m: number, n: number, groups: number, w: NumberFormat, rows = 4): KernelCase => {
-    const depth = groups * w.blockSize;
-    const inputs = [tensor(activationFormat(w.blockSize), m, depth), tensor(rows === 1 ? w : panel(w, rows), n, depth)];
+  const make = (m: number, n: number, blocks: number, w: NumberFormat, rows = 4): KernelCase => {
+    const depth = blocks * w.blockSize;
+    const inputs = [tensor(activationFor(w), m, depth), tensor(rows === 1 ? w : panel(w, rows), n, depth)];
     return { template: rows === 1 ? 'linear any' : 'linear packed', op: linearOp, inputs, attrs: {}, bound: REORDERED };
   };
-  const formats = [
-    'Q8_0',
-    'Q4_0',
-    'Q4_1',
-    'I2_G32',
-    'I3_G64Z',
-    'I4_G128',
-    'I5_G32Z',
-    'I6_G32',
-    'I7_G64',
-    'I8_G32Z',
-    'I4_G32Z',
-  ].map((f) => packedFormat(f)!);
+  const [q80, q40, q41] = WEIGHTS as [NumberFormat, NumberFormat, NumberFormat];
   return [
-    ...formats.map((f) => make(1, 9, 2, f)),
-    ...formats.map((f) => make(5, 13, 1, f)),
-    ...formats.slice(0, 3).flatMap((f) => [make(2, 4, 3, f), make(3, 1, 1, f), make(7, 16, 2, f), make(3, 6, 1, f, 1)]),
-    ...formats.slice(3).map((f) => make(2, 3, 1, f, 1)),
-    { ...make(1, 11, 2, formats[1]!), epilogue: gainResidualRelu([1], 11) },
-    { ...make(6, 11, 2, formats[1]!), epilogue: gainResidualRelu([6], 11) },
+    ...WEIGHTS.map((f) => make(1, 9, 2, f)),
+    ...WEIGHTS.map((f) => make(5, 13, 1, f)),
+    ...WEIGHTS.map((f) => make(14, 6, 256 / f.blockSize, f)),
+    ...[q80, q40, q41].flatMap((f) => [make(2, 4, 3, f), make(3, 1, 1, f), make(7, 16, 2, f), make(3, 6, 1, f, 1)]),
+    ...WEIGHTS.slice(3).map((f) => make(2, 3, 1, f, 1)),
+    make(0, 5, 1, q40),
+    { ...make(1, 11, 2, q40), epilogue: gainResidualRelu([1], 11) },
+    { ...make(6, 11, 2, q40), epilogue: gainResidualRelu([6], 11) },
   ];
 }
 
 /** Packed weights by float activations, in both layouts. */
 function linearAnyCases(): KernelCase[] {
-  return ['Q8_0', 'Q4_1', 'I3_G32Z', 'I6_G64'].flatMap((name) => {
+  return ['Q8_0', 'Q4_1', 'Q5_1', 'Q6_K', 'IQ4_XS', 'MXFP4', 'I3_G32Z', 'I6_G64'].flatMap((name) => {
     const format = packedFormat(name)!;
     return [format, panel(format)].map((w): KernelCase => {
       const inputs = [tensor('f32', 3, 2 * format.blockSize), tensor(w, 6, 2 * format.blockSize)];
@@ -178,6 +174,8 @@ function quantizeCases(): KernelCase[] {
   });
   const halves = Array.from({ length: 64 }, (_, i) => (i === 5 ? 127 : (i % 9) - 4 + 0.5)); // ties go to even
   const tiny = Array.from({ length: 64 }, (_, i) => (i < 32 ? 0 : i * 1e-41)); // below the least scale
+  const high = Number.POSITIVE_INFINITY;
+  const extremes = Array.from({ length: 96 }, (_, i) => ({ 40: high, 70: 3e38, 71: -3e38 })[i] ?? (i - 40) * 1e36);
   return [
     make('f32', undefined, activationFormat(32), 3, 64),
     make('f32', undefined, activationFormat(64), 2, 2, 64),
@@ -185,6 +183,8 @@ function quantizeCases(): KernelCase[] {
     make('f32', halves, activationFormat(32), 1, 64),
     make('f32', tiny, activationFormat(32), 2, 32),
     make('f32', undefined, activationFormat(32), 0, 32),
+    make('f32', undefined, packedFormat('Q8_A32S16')!, 3, 64),
+    make('f32', extremes, activationFormat(32), 3, 32),
     make('f32', halves, CACHE_FORMAT, 1, 64),
     make('f32', undefined, CACHE_FORMAT, 2, 3, 96),
   ];
@@ -256,7 +256,6 @@ function movingCases(): KernelCase[] {
     attrs: {},
     bound: EXACT,
   });
-  const formats = ['Q8_0', 'Q4_0', 'Q4_1', 'I2_G32Z', 'I3_G64', 'I5_G128', 'I7_G32'].map((f) => packedFormat(f)!);
   const dequantize = (w: ElementType, rows: number, columns: number): KernelCase => ({
     template: 'dequantize',
     op: dequantizeOp,
@@ -282,14 +281,15 @@ function movingCases(): KernelCase[] {
     gather(tensor('f32', 5, 17), tokens(4, 1, 1, -3, 9)),
     gather(tensor('f16', 5, 33), { dtype: 'u8', shape: [2, 1], values: [3, 200] }),
     gather(tensor('i32', 3, 4, 5), { dtype: 'u32', shape: [2], values: [1, 4000000000] }),
-    gather(tensor(formats[1]!, 4, 64), tokens(3, 0)),
+    gather(tensor(WEIGHTS[1]!, 4, 64), tokens(3, 0)),
     embedding('f32', 8),
     embedding('f16', 5),
     embedding('bf16', 4),
-    ...formats.flatMap((f) => [dequantize(f, 3, f.blockSize), dequantize(panel(f), 5, 2 * f.blockSize)]),
+    ...WEIGHTS.flatMap((f) => [dequantize(f, 3, f.blockSize), dequantize(panel(f), 5, 2 * f.blockSize)]),
     dequantize(activationFormat(32), 2, 64),
-    ...formats.flatMap((f) => [packedEmbedding(f), packedEmbedding(panel(f)), toPanels(f, 8), toPanels(f, 5)]),
-    toPanels(formats[1]!, 1),
+    ...WEIGHTS.flatMap((f) => [packedEmbedding(f), packedEmbedding(panel(f))]),
+    ...WEIGHTS.filter(isCanonical).flatMap((f) => [toPanels(f, 8), toPanels(f, 5)]),
+    toPanels(WEIGHTS[1]!, 1),
   ];
 }
 

@@ -11,6 +11,9 @@ import { kernelName } from './naming.ts';
 import { denseSource, isReadable } from './panel-source.ts';
 import { Results, writesFloats } from './results.ts';
 
+/** Elements of the largest block: pieces of the depth are multiples of it. */
+const MOST_BLOCK = 256;
+
 export const linearAny: KernelTemplate = {
   op: 'linear',
   name: 'linear any',
@@ -19,12 +22,19 @@ export const linearAny: KernelTemplate = {
     request.machine.lanes === 4 &&
     request.output.dtype === 'f32' &&
     writesFloats(request),
-  schedules: (request) => gemmSchedules({ batch: 1, ...linearSizes(request) }, request.machine),
+  schedules(request) {
+    const sizes = linearSizes(request);
+    const wholeBlocks = (kc: number): number => (kc >= sizes.depth ? kc : Math.ceil(kc / MOST_BLOCK) * MOST_BLOCK);
+    return gemmSchedules({ batch: 1, ...sizes }, request.machine).map((s) => ({ ...s, kc: wholeBlocks(s.kc) }));
+  },
   build(request, schedule) {
     const { m, n, depth } = linearSizes(request);
     const k = new KernelBuilder(kernelName('linear', request, schedule), request.machine.lanes);
     const [x, w] = request.inputs.map((t) => t.dtype as NumberFormat) as [NumberFormat, NumberFormat];
-    const [a, b] = [denseSource(k.buffer('x', 'read'), x, m, depth), denseSource(k.buffer('w', 'read'), w, n, depth)];
+    const [a, b] = [
+      denseSource(k, k.buffer('x', 'read'), x, m, depth),
+      denseSource(k, k.buffer('w', 'read'), w, n, depth),
+    ];
     emitGemm(k, { batch: 1, m, n, depth, a, b }, schedule as GemmSchedule, new Results(k, request, 'readwrite'));
     return k.finish();
   },

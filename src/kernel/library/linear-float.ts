@@ -51,7 +51,7 @@ export const linearFloat: KernelTemplate = {
       );
       return k.finish();
     }
-    const [a, b] = [denseSource(x, xType, m, depth), denseSource(w, wType, n, depth)];
+    const [a, b] = [denseSource(k, x, xType, m, depth), denseSource(k, w, wType, n, depth)];
     emitGemm(k, { batch: 1, m, n, depth, a, b }, schedule as GemmSchedule, new Results(k, request, 'readwrite'));
     return k.finish();
   },

@@ -4,18 +4,11 @@
  */
 import { isInteger } from '../../ir/dtype.ts';
 import type { TensorType } from '../../ir/shape.ts';
-import {
-  isCanonical,
-  isNumberFormat,
-  isSimple,
-  type NumberFormat,
-  panelBlockBytes,
-  SUB_BLOCK,
-} from '../../quant/number-format.ts';
+import { isCanonical, isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
 import { blockRuns } from '../../quant/to-panels.ts';
-import { packedRow, subBlockValues } from '../decode.ts';
 import { add, type BufferParam, binary, type Expr, i32, type MemoryType, max, min, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
+import { decodeRow, packedRow } from '../packed-block.ts';
 import type { KernelTemplate } from '../template.ts';
 import { kernelName } from './naming.ts';
 
@@ -29,16 +22,7 @@ export function dequantizeRow(
   out: BufferParam,
   to: Expr,
 ): void {
-  const { base, lane } = packedRow(k, format, row, columns);
-  k.loop(0, columns / format.blockSize, 1, (block) => {
-    const at = k.let(add(base, mul(block, panelBlockBytes(format))));
-    k.loop(0, format.blockSize / SUB_BLOCK, 1, (subBlock) => {
-      const target = k.let(add(to, mul(add(mul(block, format.blockSize), mul(subBlock, SUB_BLOCK)), 4)));
-      for (const [group, value] of subBlockValues(k, format, x, at, lane, subBlock).entries()) {
-        k.store(out, 'f32', add(target, 16 * group), value);
-      }
-    });
-  });
+  decodeRow(k, format, x, packedRow(k, format, row, columns), { first: 0, count: columns / format.blockSize }, out, to);
 }
 
 export const packedEmbeddingKernel: KernelTemplate = {
@@ -46,7 +30,6 @@ export const packedEmbeddingKernel: KernelTemplate = {
   name: 'packed embedding',
   supports: ({ inputs: [table, tokens], machine, epilogue }) =>
     isNumberFormat(table!.dtype) &&
-    isSimple(table!.dtype) &&
     isInteger(tokens!.dtype) &&
     ['i32', 'u32'].includes(tokens!.dtype as string) &&
     machine.lanes === 4 &&

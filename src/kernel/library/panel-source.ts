@@ -4,8 +4,8 @@
  */
 import { type ElementType, isPacked } from '../../ir/dtype.ts';
 import { BitloomError } from '../../ir/error.ts';
-import { isNumberFormat, isSimple, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
-import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, packedRow, subBlockValues } from '../decode.ts';
+import { isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
+import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import {
   add,
   type BufferParam,
@@ -16,12 +16,11 @@ import {
   F32,
   i32,
   mul,
-  type Operand,
-  remU,
   sub,
   vectorType,
 } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
+import { decodeRow, packedRow } from '../packed-block.ts';
 import { transpose4 } from './transpose.ts';
 
 /** One matrix operand. Strides count elements and are of no meaning for packed types, whose rows are dense. */
@@ -33,21 +32,32 @@ export interface MatrixSource {
   readonly rowStride: number;
   readonly depthStride: number;
   readonly batchStride: number;
+  /** Room for one block of `MOST_ROWS` rows of a packed type, as f32. */
+  readonly decoded?: { readonly buffer: BufferParam; readonly byteOffset: number };
 }
 
+/** Rows of a panel at most. */
+const MOST_ROWS = 16;
+
 /** A dense row-major [rows, depth] operand of any type that kernels read. */
-export function denseSource(buffer: BufferParam, dtype: ElementType, rows: number, depth: number): MatrixSource {
+export function denseSource(
+  k: KernelBuilder,
+  buffer: BufferParam,
+  dtype: ElementType,
+  rows: number,
+  depth: number,
+): MatrixSource {
   if (!isFloatType(dtype) && !isNumberFormat(dtype)) {
     const name = isPacked(dtype) ? dtype.name : dtype;
     throw new BitloomError('UNSUPPORTED_DTYPE', `no kernel reads ${name} as numbers`, { dtype: name });
   }
-  return { buffer, dtype, rows, depth, rowStride: depth, depthStride: 1, batchStride: rows * depth };
+  const decoded = isFloatType(dtype) ? {} : { decoded: k.threadScratch(4 * MOST_ROWS * dtype.blockSize) };
+  return { buffer, dtype, rows, depth, rowStride: depth, depthStride: 1, batchStride: rows * depth, ...decoded };
 }
 
-export const isReadable = (dtype: ElementType): boolean =>
-  isFloatType(dtype) || (isNumberFormat(dtype) && isSimple(dtype));
+export const isReadable = (dtype: ElementType): boolean => isFloatType(dtype) || isNumberFormat(dtype);
 
-/** A range of depth being packed; `start` is a multiple of 128. */
+/** A range of depth being packed; whole blocks of packed types. */
 export interface DepthRange {
   readonly start: Expr;
   readonly length: Expr;
@@ -145,7 +155,7 @@ function walkDepth(k: KernelBuilder, walk: DepthWalk, body: (from: Expr, to: Exp
   });
 }
 
-/** Number formats: whole sub-blocks of 32, decoded row by row in vectors along the depth. */
+/** Number formats: block after block, whose rows are decoded to f32 in scratch and packed from there. */
 function packBlocks(
   k: KernelBuilder,
   source: MatrixSource,
@@ -155,29 +165,25 @@ function packBlocks(
   range: DepthRange,
   target: PanelTarget,
 ): void {
-  const subBlocks = format.blockSize / SUB_BLOCK;
-  const rows = Array.from({ length: validRows }, (_, r) => packedRow(k, format, k.let(add(row, r)), source.depth));
+  const { blockSize } = format;
+  const { buffer, byteOffset } = source.decoded!;
+  const decoded: MatrixSource = {
+    ...source,
+    buffer,
+    dtype: 'f32',
+    depth: blockSize,
+    rowStride: blockSize,
+    depthStride: 1,
+  };
   const to = k.variable(target.byteOffset);
-  k.loop(range.start, add(range.start, range.length), SUB_BLOCK, (depth) => {
-    const blockOffset = k.let(mul(divU(depth, format.blockSize), panelBlockBytes(format)));
-    const subBlock: Operand = subBlocks === 1 ? i32(0) : k.let(remU(divU(depth, SUB_BLOCK), subBlocks));
-    rows.forEach(({ base, lane }, r) => {
-      const block = k.let(add(base, blockOffset));
-      const values = subBlockValues(k, format, source.buffer, block, lane, subBlock);
-      for (const [group, value] of values.entries()) storeColumn(k, target, to, 4 * group, r, k.let(value));
+  k.loop(range.start, add(range.start, range.length), blockSize, (depth) => {
+    const first = k.let(divU(depth, blockSize));
+    k.loop(0, validRows, 1, (r) => {
+      const place = packedRow(k, format, k.let(add(row, r)), source.depth);
+      decodeRow(k, format, source.buffer, place, { first, count: 1 }, buffer, add(mul(r, 4 * blockSize), byteOffset));
     });
-    for (let r = validRows; r < target.width; r++) {
-      const zero = constant(vectorType('f32', 4), 0);
-      for (let d = 0; d < SUB_BLOCK; d += 4) storeColumn(k, target, to, d, r, zero);
-    }
-    k.set(to, add(to, 4 * target.width * SUB_BLOCK));
+    const block = { start: i32(0), length: i32(blockSize) };
+    packPanel(k, decoded, i32(byteOffset / 4), i32(0), validRows, block, { ...target, byteOffset: to });
+    k.set(to, add(to, 4 * target.width * blockSize));
   });
-}
-
-/** Stores four neighbouring depths of one row of a panel. */
-function storeColumn(k: KernelBuilder, target: PanelTarget, to: Expr, depth: number, row: number, value: Expr): void {
-  for (let lane = 0; lane < value.type.lanes; lane++) {
-    const element: Expr = { kind: 'extract', type: F32, a: value, lane };
-    k.store(target.buffer, 'f32', add(to, 4 * ((depth + lane) * target.width + row)), element);
-  }
 }

@@ -8,6 +8,7 @@ import { isMadeAtOnce } from '../../quant/quantize.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import {
   add,
+  and,
   type BufferParam,
   binary,
   constant,
@@ -17,6 +18,8 @@ import {
   max,
   mul,
   select,
+  splat,
+  sub,
   unary,
   vectorType,
 } from '../expression.ts';
@@ -25,6 +28,20 @@ import type { KernelTemplate } from '../template.ts';
 import { kernelName } from './naming.ts';
 
 const LEAST_SCALE = 2 ** -126;
+/** Elements that one vector of codes holds. */
+const CODES = 16;
+const I32X4 = vectorType('i32', 4);
+
+/** 1.5 * 2^23: adding it rounds a float below 2^22 to an integer, half to even, which then is the low bits of the sum. */
+const ROUNDER = 12_582_912;
+const ROUNDER_BITS = 0x4b400000;
+
+/** round(x * inverse) as i32; NaN gives 0. */
+function codesOf(k: KernelBuilder, x: Expr, inverse: Expr): Expr {
+  const scaled = k.let(mul(x, inverse));
+  const rounded = sub(unary('bits_i32', add(scaled, ROUNDER)), ROUNDER_BITS);
+  return k.let(select(binary('eq', scaled, scaled), rounded, constant(I32X4, 0)));
+}
 
 /** One group of f32 values, read at `at`, to a block at `to`. */
 function quantizeGroup(
@@ -35,20 +52,29 @@ function quantizeGroup(
   to: Expr,
 ): void {
   const size = format.blockSize;
-  const largest = k.variable(unary('abs', load(0)));
-  for (let i = 4; i < size; i += 4) k.set(largest, max(largest, unary('abs', load(i))));
-  const scale = k.let(div(unary('reduce_max', largest), 127));
-  const inverse = k.let(select(binary('lt', scale, LEAST_SCALE), f32(0), div(f32(1), scale)));
-  const sum = k.variable(constant(vectorType('i32', 4), 0));
-  for (let i = 0; i < size; i += 16) {
-    const parts = [0, 4, 8, 12].map((j) => k.let(unary('to_i32', unary('nearest', mul(load(i + j), inverse)))));
-    const total = parts.reduce((a, b) => add(a, b));
-    k.set(sum, add(sum, total));
-    const packed: Expr = { kind: 'pack8', type: vectorType('i32', 4), parts: parts as [Expr, Expr, Expr, Expr] };
-    k.store(out, 'i32', add(to, format.planes[0]!.byteOffset + i), packed);
+  // Magnitudes order like their bits, NaN above all, and integers take one instruction.
+  const magnitude = (element: number): Expr => and(unary('bits_i32', load(element)), 0x7fffffff);
+  const largest = Array.from({ length: size / 4 }, (_, i) => magnitude(4 * i)).reduce((a, b) => k.let(max(a, b)));
+  const scale = k.let(div(unary('bits_f32', unary('reduce_max', largest)), 127));
+  const inverse = k.let(splat(select(binary('lt', scale, LEAST_SCALE), f32(0), div(f32(1), scale)), 4));
+  const sums: Expr[] = [];
+  for (let i = 0; i < size; i += CODES) {
+    const parts = [0, 4, 8, 12].map((j) => codesOf(k, load(i + j), inverse)) as [Expr, Expr, Expr, Expr];
+    sums.push(k.let(parts.reduce((a, b) => add(a, b))));
+    k.store(out, 'i32', add(to, format.planes[0]!.byteOffset + i), { kind: 'pack8', type: I32X4, parts });
   }
   k.store(out, 'f32', add(to, format.scale.byteOffset), scale);
-  if (format.codeSum) k.store(out, 'i32', add(to, format.codeSum.byteOffset), unary('reduce_add', sum));
+  if (format.codeSum === null) return;
+  const { dtype, byteOffset } = format.codeSum;
+  const count = dtype === 'i32' ? 1 : 2;
+  for (let half = 0; half < count; half++) {
+    const own = sums.slice((half * sums.length) / count, ((half + 1) * sums.length) / count);
+    const sum = unary(
+      'reduce_add',
+      own.reduce((a, b) => add(a, b)),
+    );
+    k.store(out, dtype === 'i32' ? 'i32' : 'i16', add(to, byteOffset + 2 * half), sum);
+  }
 }
 
 export const quantizeKernel: KernelTemplate = {
@@ -58,7 +84,6 @@ export const quantizeKernel: KernelTemplate = {
     isFloatType(inputs[0]!.dtype) &&
     isNumberFormat(output.dtype) &&
     isMadeAtOnce(output.dtype) &&
-    output.dtype.codeSum?.dtype !== 'i16x2' &&
     machine.lanes === 4 &&
     !epilogue,
   schedules: () => [{}],

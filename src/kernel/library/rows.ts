@@ -4,7 +4,7 @@
  */
 import { DTYPE_BYTES, isInteger, isPacked } from '../../ir/dtype.ts';
 import { elementCount, type TensorType } from '../../ir/shape.ts';
-import { isNumberFormat, isSimple, type NumberFormat } from '../../quant/number-format.ts';
+import { isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
 import { add, type BufferParam, binary, type Expr, i32, type MemoryType, min, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
@@ -103,8 +103,7 @@ export const embeddingKernel: KernelTemplate = {
 export const dequantizeKernel: KernelTemplate = {
   op: 'dequantize',
   name: 'dequantize',
-  supports: ({ inputs: [x], machine, epilogue }) =>
-    isNumberFormat(x!.dtype) && isSimple(x!.dtype) && machine.lanes === 4 && !epilogue,
+  supports: ({ inputs: [x], machine, epilogue }) => isNumberFormat(x!.dtype) && machine.lanes === 4 && !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('dequantize', request, schedule), request.machine.lanes);

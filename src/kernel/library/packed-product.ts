@@ -1,0 +1,99 @@
+/**
+ * What kernels of packed weights by quantised activations share: the product's sizes, and panels as a tile reads them, one
+ * unit at a time. A unit is a block of activations: `spans` groups of weights under one scale each.
+ */
+import { type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import { add, type BufferParam, type Expr, mul, type Operand, unary } from '../expression.ts';
+import type { KernelBuilder } from '../language.ts';
+import { loadField, panelIntegers, panelLevels, subBlockBytes } from '../packed-block.ts';
+
+/** Rows of a panel, and lanes of the vectors that hold them. */
+export const LANES = 4;
+
+/** A packed operand in memory. */
+export interface PackedOperand {
+  readonly buffer: BufferParam;
+  readonly format: NumberFormat;
+}
+
+/** Sizes that follow from the two formats and the depth. */
+export interface UnitSizes {
+  /** Units along the depth. */
+  readonly units: number;
+  readonly unitsPerBlock: number;
+  /** Groups of weights in a unit. */
+  readonly spans: number;
+  /** Quads of four elements in a unit, and in each of its spans. */
+  readonly quads: number;
+  readonly quadsPerSpan: number;
+}
+
+export function unitSizes(x: NumberFormat, w: NumberFormat, depth: number): UnitSizes {
+  return {
+    units: depth / x.blockSize,
+    unitsPerBlock: w.blockSize / x.blockSize,
+    spans: x.blockSize / w.groupSize,
+    quads: x.blockSize / 4,
+    quadsPerSpan: w.groupSize / 4,
+  };
+}
+
+/** Whether values have a term besides scale * (code - offset): a minimum or a stored zero point. */
+export const hasLeast = ({ min, zeroPoint }: NumberFormat): boolean => min !== null || zeroPoint !== null;
+
+/** What a tile reads of its panels in the unit at hand. A value is step * (level - offset) + least. */
+export interface UnitReader {
+  /** Unsigned levels of a quad, as bytes. */
+  levels(panel: number, quad: number): Expr;
+  /** Effective scale of a span, f32. */
+  step(panel: number, span: number): Expr;
+  least(panel: number, span: number): Expr;
+}
+
+/** Bytes of one panel of `depth` elements per row. */
+export const panelBytes = (w: NumberFormat, depth: number): number => (depth / w.blockSize) * panelBlockBytes(w);
+
+/** Reads the units of one block of neighbouring panels where they lie; `block` is the byte offset of panel 0's block. */
+export function blockReader(
+  k: KernelBuilder,
+  { buffer, format }: PackedOperand,
+  sizes: UnitSizes,
+  panels: { readonly count: number; readonly bytes: number },
+  block: Expr,
+): (unit: Operand) => UnitReader {
+  const all = <T>(make: (panel: number) => T): T[] => Array.from({ length: panels.count }, (_, panel) => make(panel));
+  const bases = all((panel) => add(block, panel * panels.bytes));
+  const field = (which: 'scale' | 'min' | 'zeroPoint'): Expr[] =>
+    format[which] === null ? [] : bases.map((at) => k.let(loadField(k, format, format[which]!, buffer, at, 0, LANES)));
+  const [scales, mins, zeroPoints] = [field('scale'), field('min'), field('zeroPoint')];
+  const subBlocks = (sizes.quads * 4) / SUB_BLOCK;
+  return (unit) => {
+    const at = bases.map((base) => add(base, mul(unit, subBlocks * subBlockBytes(format))));
+    const levels = at.map((start) =>
+      Array.from({ length: subBlocks }, (_, s) =>
+        panelLevels(k, format, buffer, add(start, s * subBlockBytes(format))),
+      ),
+    );
+    const times = (value: Expr, which: 'subScale' | 'subMin', panel: number, span: number): Expr => {
+      const integers = format[which];
+      const group = add(mul(unit, sizes.spans), span);
+      return integers === null ? value : mul(value, panelIntegers(k, format, integers, buffer, bases[panel]!, group));
+    };
+    const quadsPerSubBlock = SUB_BLOCK / 4;
+    return {
+      levels: (panel, quad) => levels[panel]![Math.floor(quad / quadsPerSubBlock)]!(quad % quadsPerSubBlock),
+      step: (panel, span) => times(scales[panel]!, 'subScale', panel, span),
+      least(panel, span) {
+        if (zeroPoints.length > 0) return unary('neg', mul(scales[panel]!, zeroPoints[panel]!));
+        const least = times(mins[panel]!, 'subMin', panel, span);
+        return format.subMin === null ? least : unary('neg', least);
+      },
+    };
+  };
+}
+
+/** Runs `body` for each unit of a block. */
+export function forUnits(k: KernelBuilder, { unitsPerBlock }: UnitSizes, body: (unit: Operand) => void): void {
+  if (unitsPerBlock === 1) body(0);
+  else k.loop(0, unitsPerBlock, 1, body);
+}

@@ -1,0 +1,247 @@
+/**
+ * Reads the blocks of every packed format in the kernel language. Where the bits lie and what they mean follows from the
+ * format's row (quant/number-format.ts). A panel is read four rows at a time, any layout one row at a time.
+ */
+import { BitloomError } from '../ir/error.ts';
+import {
+  codeParts,
+  FIELD_BYTES,
+  fieldOffset,
+  type GroupField,
+  groupOffset,
+  type NumberFormat,
+  type ParameterField,
+  panelBlockBytes,
+  SUB_BLOCK,
+} from '../quant/number-format.ts';
+import {
+  add,
+  and,
+  type BufferParam,
+  binary,
+  divU,
+  type Expr,
+  I32,
+  i32,
+  mul,
+  type Operand,
+  or,
+  remU,
+  select,
+  shl,
+  shrU,
+  splat,
+  sub,
+  unary,
+} from './expression.ts';
+import type { KernelBuilder } from './language.ts';
+
+const LANES = 4;
+
+/** Where one row's blocks lie: the byte offset of its first panel block, and its place in the panel. */
+export interface PackedRow {
+  readonly base: Expr;
+  readonly lane: Operand;
+}
+
+/** The row number `row` of a matrix of `columns` elements per row. */
+export function packedRow(k: KernelBuilder, format: NumberFormat, row: Expr, columns: number): PackedRow {
+  const panelBytes = (columns / format.blockSize) * panelBlockBytes(format);
+  if (format.panelRows === 1) return { base: mul(row, panelBytes), lane: 0 };
+  return { base: k.let(mul(divU(row, format.panelRows), panelBytes)), lane: k.let(remU(row, format.panelRows)) };
+}
+
+/** 2^(e - 128) of bytes e in i32 lanes; denormal for the lowest two. */
+function powerOfTwo(k: KernelBuilder, bytes: Expr): Expr {
+  const e = k.let(bytes);
+  const bits = select(binary('lt', e, 2), mul(add(e, 1), 0x200000), shl(sub(e, 1), 23));
+  return unary('bits_f32', bits);
+}
+
+/** A header field as f32: of one panel row (`lanes` 1), or of neighbouring rows from `lane` on. `block` is a byte offset. */
+export function loadField(
+  k: KernelBuilder,
+  format: NumberFormat,
+  field: ParameterField,
+  buffer: BufferParam,
+  block: Expr,
+  lane: Operand = 0,
+  lanes = 1,
+): Expr {
+  const at = add(add(block, mul(lane, FIELD_BYTES[field.dtype])), fieldOffset(format, field));
+  switch (field.dtype) {
+    case 'f32':
+      return k.load(buffer, 'f32', at, lanes);
+    case 'f16':
+      return unary('f16_to_f32', k.load(buffer, 'u16', at, lanes));
+    case 'u8':
+      return unary('to_f32', k.load(buffer, 'u8', at, lanes));
+    case 'e8m0':
+      return powerOfTwo(k, k.load(buffer, 'u8', at, lanes));
+  }
+}
+
+/** Words in memory that several quads of codes share are loaded once. */
+function sharedLoads(k: KernelBuilder, load: (byteOffset: number) => Expr): (byteOffset: number) => Expr {
+  const loaded = new Map<number, Expr>();
+  return (byteOffset) => {
+    const known = loaded.get(byteOffset) ?? k.let(load(byteOffset));
+    loaded.set(byteOffset, known);
+    return known;
+  };
+}
+
+/** A format's codebook as a byte look-up of whole words; the codes themselves where there is none. */
+function levelsOf({ codebook }: NumberFormat, codes: Expr): Expr {
+  if (codebook === null) return codes;
+  const table = Array.from({ length: 16 }, (_, code) => codebook[code] ?? 0);
+  return { kind: 'lookup', type: codes.type, table, indices: codes };
+}
+
+/** Bytes from one sub-block's codes to the next's in the canonical layout. */
+export const subBlockBytes = (format: NumberFormat): number => 4 * format.bits * format.panelRows;
+
+/** The order of a sub-block's 8 quads in which quads of one stored word follow each other. */
+export function quadOrder({ planes }: NumberFormat): number[] {
+  const { bits } = planes[0]!;
+  const quads = Array.from({ length: SUB_BLOCK / 4 }, (_, quad) => quad);
+  return quads.sort((a, b) => (a % bits) - (b % bits) || a - b);
+}
+
+/**
+ * Unsigned levels of one sub-block of a panel of 4 rows as bytes: `levels(quad)` has lane r = the four
+ * neighbouring elements 4 * quad .. of panel row r. `at` is the block's byte offset + sub-block * `subBlockBytes`.
+ */
+export function panelLevels(
+  k: KernelBuilder,
+  format: NumberFormat,
+  buffer: BufferParam,
+  at: Expr,
+): (quad: number) => Expr {
+  if (format.panelRows !== LANES) {
+    throw new BitloomError('UNSUPPORTED_DTYPE', `kernels read codes of panels of 4 rows, not ${format.name}`, {
+      format: format.name,
+    });
+  }
+  const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'i32', add(at, byteOffset), LANES));
+  return (quad) => {
+    const parts = codeParts(format, quad).map(({ byteOffset, shift, mask, place }) => {
+      const shifted = shrU(word(byteOffset), shift);
+      return shl(mask === 0xff ? shifted : and(shifted, mask * 0x01010101), place);
+    });
+    const codes = parts.reduce((joined, part) => or(joined, part));
+    return levelsOf(format, format.codeXor === 0 ? codes : binary('xor', codes, (format.codeXor * 0x01010101) | 0));
+  };
+}
+
+/** Integer `group` of a block's groups for the 4 rows of a panel, as f32. */
+export function panelIntegers(
+  k: KernelBuilder,
+  format: NumberFormat,
+  { tables, bits, isSigned }: GroupField,
+  buffer: BufferParam,
+  block: Expr,
+  group: Operand,
+): Expr {
+  const { byteOffsets, shifts } = tables[0]!;
+  const at = add(add(block, mul(group, format.panelRows)), groupOffset(format, byteOffsets[0]!));
+  const stored = k.load(buffer, isSigned ? 'i8' : 'u8', at, LANES);
+  const shifted = shrU(stored, shifts[0]!);
+  return unary('to_f32', bits === 8 ? shifted : and(shifted, 2 ** bits - 1));
+}
+
+/** Integer `group` of one row's groups, in any layout, as f32. `block` includes the row's place in its panel. */
+function rowInteger(
+  k: KernelBuilder,
+  format: NumberFormat,
+  { tables, bits, isSigned, bias }: GroupField,
+  buffer: BufferParam,
+  block: Expr,
+  group: number,
+): Expr {
+  const parts = tables.map((table) => {
+    const byte = k.load(buffer, 'u8', add(block, groupOffset(format, table.byteOffsets[group]!)));
+    return shl(and(shrU(byte, table.shifts[group]!), 2 ** table.bits - 1), table.place);
+  });
+  const stored = parts.reduce((joined, part) => or(joined, part));
+  const sign = 2 ** (bits - 1);
+  return unary('to_f32', isSigned ? sub(binary('xor', stored, sign), sign) : sub(stored, bias));
+}
+
+/** Four scalars as one vector. */
+function vectorOf(scalars: readonly Expr[]): Expr {
+  const [a, b, c, d] = scalars.map((x) => splat(x, LANES)) as [Expr, Expr, Expr, Expr];
+  const pair = (x: Expr, y: Expr, pattern: readonly number[]): Expr => ({
+    kind: 'shuffle',
+    type: x.type,
+    a: x,
+    b: y,
+    pattern,
+  });
+  return pair(pair(a, b, [0, 4, 0, 4]), pair(c, d, [0, 4, 0, 4]), [0, 1, 4, 5]);
+}
+
+/** Levels of elements 4 * quad .. of one row as i32 lanes, in any layout. */
+function rowLevels(k: KernelBuilder, format: NumberFormat, word: (byteOffset: number) => Expr, quad: number): Expr {
+  const parts = codeParts(format, quad).map(({ byteOffset, byteStep, shift, shiftStep, mask, place }) => {
+    if (byteStep === 1) return shl(and(shrU(word(byteOffset), shift), mask), place);
+    const byte: Expr = k.let({ kind: 'extract', type: I32, a: word(byteOffset), lane: 0 });
+    return shl(vectorOf([0, 1, 2, 3].map((i) => and(shrU(byte, shift + i * shiftStep), mask))), place);
+  });
+  const codes = parts.reduce((joined, part) => or(joined, part));
+  const plain = format.codeXor === 0 ? codes : binary('xor', codes, format.codeXor);
+  return format.codebook === null ? plain : and(levelsOf(format, plain), 0xff);
+}
+
+/**
+ * The values of one row's block as vectors of four neighbouring elements, in order: `body(quad, value)`. `block` is the
+ * byte offset of the (panel's) block, `lane` the row's place in its panel. Rounded as the `dequantize` composite does.
+ */
+export function forBlockValues(
+  k: KernelBuilder,
+  format: NumberFormat,
+  buffer: BufferParam,
+  block: Expr,
+  lane: Operand,
+  body: (quad: number, value: Expr) => void,
+): void {
+  const { groupSize, blockSize, subScale, subMin } = format;
+  const field = (which: ParameterField | null): Expr | null =>
+    which && k.let(loadField(k, format, which, buffer, block, lane));
+  const [scale, min, zeroPoint] = [field(format.scale)!, field(format.min), field(format.zeroPoint)];
+  const groupsAt = k.let(add(block, lane));
+  const codesAt = k.let(add(block, mul(lane, LANES)));
+  const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'u8', add(codesAt, byteOffset), LANES));
+  const times = (value: Expr, integers: GroupField | null, group: number): Expr =>
+    integers === null ? value : k.let(mul(value, rowInteger(k, format, integers, buffer, groupsAt, group)));
+  for (let group = 0; group * groupSize < blockSize; group++) {
+    const step = times(scale, subScale, group);
+    const least = min && times(min, subMin, group);
+    for (let i = 0; i < groupSize / 4; i++) {
+      const quad = (group * groupSize) / 4 + i;
+      const levels = unary('to_f32', rowLevels(k, format, word, quad));
+      const scaled = mul(sub(levels, zeroPoint ?? format.offset), step);
+      body(quad, least === null ? scaled : subMin === null ? add(scaled, least) : sub(scaled, least));
+    }
+  }
+}
+
+/** Decodes row `row` of packed `x` [.., columns] from block `first` on to f32 at byte `to` of `out`. */
+export function decodeRow(
+  k: KernelBuilder,
+  format: NumberFormat,
+  x: BufferParam,
+  { base, lane }: PackedRow,
+  blocks: { readonly first: Operand; readonly count: Operand },
+  out: BufferParam,
+  to: Expr,
+): void {
+  const target = k.variable(to);
+  const bytes = panelBlockBytes(format);
+  const start = k.let(add(base, mul(blocks.first, bytes)));
+  const size = typeof blocks.count === 'number' ? i32(blocks.count) : blocks.count;
+  k.loop(start, add(start, mul(size, bytes)), bytes, (block) => {
+    forBlockValues(k, format, x, block, lane, (quad, value) => k.store(out, 'f32', add(target, 16 * quad), value));
+    k.set(target, add(target, 4 * format.blockSize));
+  });
+}
