@@ -16,6 +16,7 @@ import {
   type TensorFile,
   tensorEntry,
   transposedTensor,
+  withInt4Weights,
 } from '../format/index.ts';
 import type { ConfigRecord, TensorSpec } from '../model/index.ts';
 import {
@@ -71,9 +72,10 @@ function safetensorsTensor(file: TensorFile, spec: TensorSpec): TensorEntry {
   return spec.isTransposed ? transposedTensor(entry) : entry;
 }
 
-async function safetensorsCheckpoint(files: FileSet, weights: TensorFile, signal?: AbortSignal): Promise<Opened> {
+async function safetensorsCheckpoint(files: FileSet, file: TensorFile, signal?: AbortSignal): Promise<Opened> {
   const optional = async (name: string) => ((await files.has(name, signal)) ? readJson(files, name, signal) : {});
   const config = await readJson(files, 'config.json', signal);
+  const weights = withInt4Weights(file, config);
   const tokenizerConfig = await optional('tokenizer_config.json');
   const generationConfig = await optional('generation_config.json');
   const tokenizer = tokenizerFromJson(await readJson(files, 'tokenizer.json', signal), tokenizerConfig, {

@@ -9,6 +9,7 @@ export { GGUF_FAMILIES, type GgufFamily, type KeyPair } from './gguf-families.ts
 export { ggufName, huggingFaceName, type NamePair } from './gguf-names.ts';
 export type { MetadataType, MetadataValue } from './gguf-types.ts';
 export { f32Value, type GgufContent, ggufPieces, type MetadataInput } from './gguf-writer.ts';
+export { withInt4Weights } from './int4-checkpoint.ts';
 export { isRecord, type JsonRecord, parseJson } from './json.ts';
 export { folderFiles } from './local-files.ts';
 export { memoryFiles, pickedFiles } from './memory-files.ts';
