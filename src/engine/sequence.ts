@@ -26,7 +26,8 @@ export class Sequence {
   constructor(device: Device, model: CausalModel, weights: Weights, contextLength: number, cacheType: KvCacheType) {
     this.contextLength = contextLength;
     this.#device = device;
-    this.#model = model;
+    // Models whose positions change with the context (longrope) learn its length with each step.
+    this.#model = { ...model, forward: (byName, step) => model.forward(byName, { ...step, contextLength }) };
     this.#weights = weights;
     this.cache = new KvCache(device, model, contextLength + PREFILL_CHUNK, cacheType);
   }
