@@ -19,6 +19,12 @@ import {
 } from './index.ts';
 import { PUBLISHED_TYPES, randomBlocks, slowDecode } from './slow-decoder.fixture.ts';
 
+/** Typed arrays by their bytes, so that -0 is not 0 and large ones compare at once. */
+const expectSame = (actual: ArrayBufferView, expected: ArrayBufferView): void => {
+  const [a, b] = [actual, expected].map((v) => Buffer.from(v.buffer, v.byteOffset, v.byteLength)) as [Buffer, Buffer];
+  expect(Buffer.compare(a, b)).toBe(0);
+};
+
 function run(build: (...inputs: Value[]) => Value, ...tensors: HostTensor[]): HostTensor {
   const inputs = tensors.map(({ type }, i) => input(i, `x${i}`, type.dtype, type.shape));
   return interpret({ inputs, outputs: [build(...inputs)] }, tensors)[0]!;
@@ -46,15 +52,15 @@ describe.each(PUBLISHED_TYPES.map((type) => [type.name, type] as const))('%s', (
 
   it('unpacks to the decoder’s numbers, plain and in panels', () => {
     expect(expected.some((v) => v < 0) && expected.every((v) => Number.isFinite(v))).toBe(true);
-    expect(unpack(format, bytes, rows, columns)).toEqual(expected);
+    expectSame(unpack(format, bytes, rows, columns), expected);
     for (const panelRows of [4, 8]) {
-      expect(unpack(panel(format, panelRows), inPanels(panelRows).bytes, rows, columns)).toEqual(expected);
+      expectSame(unpack(panel(format, panelRows), inPanels(panelRows).bytes, rows, columns), expected);
     }
   });
 
   it('dequantizes to them, plain and in panels', () => {
-    expect(elementsOf(run(dequantize, tensor))).toEqual(expected);
-    expect(elementsOf(run(dequantize, inPanels(4)))).toEqual(expected);
+    expectSame(Float32Array.from(elementsOf(run(dequantize, tensor))), expected);
+    expectSame(Float32Array.from(elementsOf(run(dequantize, inPanels(4)))), expected);
   });
 
   it('embeds rows of them', () => {
@@ -62,9 +68,9 @@ describe.each(PUBLISHED_TYPES.map((type) => [type.name, type] as const))('%s', (
       type: { dtype: 'i32', shape: [2] },
       bytes: new Uint8Array(Int32Array.of(5, 1).buffer),
     };
-    const got = elementsOf(run(packedEmbedding, inPanels(4), tokens));
-    expect(got.subarray(0, columns)).toEqual(expected.subarray(5 * columns));
-    expect(got.subarray(columns)).toEqual(expected.subarray(columns, 2 * columns));
+    const got = Float32Array.from(elementsOf(run(packedEmbedding, inPanels(4), tokens)));
+    expectSame(got.subarray(0, columns), expected.subarray(5 * columns));
+    expectSame(got.subarray(columns), expected.subarray(columns, 2 * columns));
   });
 
   it('says where four neighbours have their codes: the same codes in the file and in panels', () => {
