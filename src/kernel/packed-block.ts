@@ -150,8 +150,8 @@ export function panelIntegers(
   return unary('to_f32', bits === 8 ? shifted : and(shifted, 2 ** bits - 1));
 }
 
-/** Integer `group` of one row's groups, in any layout, as f32. `block` includes the row's place in its panel. */
-function rowInteger(
+/** Integer `group` of one row's groups, in any layout, as i32. `block` includes the row's place in its panel. */
+export function storedInteger(
   k: KernelBuilder,
   format: NumberFormat,
   { tables, bits, isSigned, bias }: GroupField,
@@ -165,11 +165,11 @@ function rowInteger(
   });
   const stored = parts.reduce((joined, part) => or(joined, part));
   const sign = 2 ** (bits - 1);
-  return unary('to_f32', isSigned ? sub(binary('xor', stored, sign), sign) : sub(stored, bias));
+  return isSigned ? sub(binary('xor', stored, sign), sign) : sub(stored, bias);
 }
 
 /** Four scalars as one vector. */
-function vectorOf(scalars: readonly Expr[]): Expr {
+export function vectorOf(scalars: readonly Expr[]): Expr {
   const [a, b, c, d] = scalars.map((x) => splat(x, LANES)) as [Expr, Expr, Expr, Expr];
   const pair = (x: Expr, y: Expr, pattern: readonly number[]): Expr => ({
     kind: 'shuffle',
@@ -213,7 +213,9 @@ export function forBlockValues(
   const codesAt = k.let(add(block, mul(lane, LANES)));
   const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'u8', add(codesAt, byteOffset), LANES));
   const times = (value: Expr, integers: GroupField | null, group: number): Expr =>
-    integers === null ? value : k.let(mul(value, rowInteger(k, format, integers, buffer, groupsAt, group)));
+    integers === null
+      ? value
+      : k.let(mul(value, unary('to_f32', storedInteger(k, format, integers, buffer, groupsAt, group))));
   for (let group = 0; group * groupSize < blockSize; group++) {
     const step = times(scale, subScale, group);
     const least = min && times(min, subMin, group);

@@ -13,7 +13,7 @@ import type { TensorType } from '../../ir/shape.ts';
 import { dequantizeOp } from '../../quant/dequantize.ts';
 import { activationFor, activationFormat, CACHE_FORMAT, packedFormat } from '../../quant/formats.ts';
 import { linearOp } from '../../quant/linear.ts';
-import { isCanonical, type NumberFormat, panel } from '../../quant/number-format.ts';
+import { type NumberFormat, panel } from '../../quant/number-format.ts';
 import { packedAttentionOp } from '../../quant/packed-attention.ts';
 import { packedEmbeddingOp } from '../../quant/packed-embedding.ts';
 import { quantizeOp } from '../../quant/quantize.ts';
@@ -288,7 +288,7 @@ function movingCases(): KernelCase[] {
     ...WEIGHTS.flatMap((f) => [dequantize(f, 3, f.blockSize), dequantize(panel(f), 5, 2 * f.blockSize)]),
     dequantize(activationFormat(32), 2, 64),
     ...WEIGHTS.flatMap((f) => [packedEmbedding(f), packedEmbedding(panel(f))]),
-    ...WEIGHTS.filter(isCanonical).flatMap((f) => [toPanels(f, 8), toPanels(f, 5)]),
+    ...WEIGHTS.flatMap((f) => [toPanels(f, 8), toPanels(f, 5)]),
     toPanels(WEIGHTS[1]!, 1),
   ];
 }

@@ -7,18 +7,18 @@ import { linearAny } from './linear-any.ts';
 import { linearFloat } from './linear-float.ts';
 import { linearPacked } from './linear-packed.ts';
 import { layerNorm, rmsNorm } from './norms.ts';
-import { packedEmbeddingKernel, toPanelsKernel } from './packed-rows.ts';
+import { packedEmbeddingKernel } from './packed-rows.ts';
 import { quantizeKernel } from './quantize.ts';
 import { ropeKernel } from './rope.ts';
 import { dequantizeKernel, embeddingKernel, gatherRows } from './rows.ts';
 import { softmaxKernel } from './softmax.ts';
+import { toPanelsKernel } from './to-panels.ts';
 
 export { type CaseEpilogue, type CaseInput, type KernelCase, kernelCases } from './cases.ts';
 
 export const kernelLibrary: readonly KernelTemplate[] = [
   packedEmbeddingKernel,
   toPanelsKernel,
-
   linearFloat,
   linearPacked,
   linearAny,

@@ -1,12 +1,8 @@
-/**
- * Kernels that move rows of packed matrices: `packed_embedding` (rows of a table, plain or in panels, as f32) and
- * `to_panels` (plain rows interleaved by words). Both run at the speed of memory.
- */
+/** `packed_embedding`: rows of a packed table, in any layout, as f32. */
 import { isInteger } from '../../ir/dtype.ts';
 import type { TensorType } from '../../ir/shape.ts';
-import { isCanonical, isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
-import { blockRuns } from '../../quant/to-panels.ts';
-import { add, type BufferParam, binary, type Expr, i32, type MemoryType, max, min, mul } from '../expression.ts';
+import { isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
+import { type BufferParam, binary, type Expr, i32, max, min, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import { decodeRow, packedRow } from '../packed-block.ts';
 import type { KernelTemplate } from '../template.ts';
@@ -46,50 +42,6 @@ export const packedEmbeddingKernel: KernelTemplate = {
       const row = k.let(isUnsigned ? binary('min_u', token, vocabSize - 1) : min(max(token, 0), i32(vocabSize - 1)));
       dequantizeRow(k, tableType.dtype as NumberFormat, table, row, columns, out, k.let(mul(i, columns * 4)));
     });
-    return k.finish();
-  },
-};
-
-/** How a part of a block moves. */
-const MEMORY_OF_SIZE: Readonly<Record<number, MemoryType>> = { 1: 'u8', 2: 'u16', 4: 'i32' };
-
-export const toPanelsKernel: KernelTemplate = {
-  op: 'to_panels',
-  name: 'to panels',
-  supports: ({ inputs: [x], epilogue }) => isNumberFormat(x!.dtype) && isCanonical(x!.dtype) && !epilogue,
-  schedules: () => [{}],
-  build(request, schedule) {
-    const k = new KernelBuilder(kernelName('to_panels', request, schedule), request.machine.lanes);
-    const [x, out] = [k.buffer('x', 'read'), k.buffer('output', 'write')];
-    const format = request.inputs[0]!.dtype as NumberFormat;
-    const panelRows = (request.output.dtype as NumberFormat).panelRows;
-    const [rows, columns] = request.output.shape as readonly [number, number];
-    const blocks = columns / format.blockSize;
-    const rowBytes = blocks * format.blockBytes;
-    const parts = blockRuns(format).flatMap(({ byteOffset, size, count }) =>
-      Array.from({ length: count }, (_, i) => ({ byteOffset: byteOffset + i * size, size })),
-    );
-    const copyRow = (panelBase: Expr, lane: number, isPresent: boolean): void =>
-      k.loop(0, blocks, 1, (block) => {
-        const from = k.let(add(panelBase, add(mul(block, format.blockBytes), lane * rowBytes)));
-        const to = k.let(add(panelBase, mul(block, format.blockBytes * panelRows)));
-        for (const { byteOffset, size } of parts) {
-          const memory = MEMORY_OF_SIZE[size]!;
-          const value = isPresent ? k.load(x, memory, add(from, byteOffset)) : i32(0);
-          k.store(out, memory, add(to, byteOffset * panelRows + lane * size), value);
-        }
-      });
-    const lanes = Array.from({ length: panelRows }, (_, lane) => lane);
-    const whole = Math.floor(rows / panelRows);
-    k.parallelLoop(whole, 1, (number) => {
-      const base = k.let(mul(number, rowBytes * panelRows));
-      for (const lane of lanes) copyRow(base, lane, true);
-    });
-    if (rows % panelRows !== 0) {
-      k.parallelLoop(1, 1, () => {
-        for (const lane of lanes) copyRow(i32(whole * rowBytes * panelRows), lane, whole * panelRows + lane < rows);
-      });
-    }
     return k.finish();
   },
 };

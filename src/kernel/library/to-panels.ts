@@ -1,0 +1,234 @@
+/**
+ * `to_panels`: plain rows of any format, as files have them, in panels of 4 rows of the canonical layout. Sixteen codes of
+ * a row at a time are taken from the file's planes and planted into canonical words; four rows' words are then turned
+ * into columns and stored. Loading a model runs every weight through this.
+ */
+import {
+  codeParts,
+  FIELD_BYTES,
+  fieldOffset,
+  type GroupField,
+  groupOffset,
+  isCanonical,
+  isNumberFormat,
+  type NumberFormat,
+  panel,
+  panelBlockBytes,
+  SUB_BLOCK,
+} from '../../quant/number-format.ts';
+import {
+  add,
+  and,
+  type BufferParam,
+  constant,
+  type Expr,
+  i32,
+  type MemoryType,
+  mul,
+  or,
+  shl,
+  shrU,
+  vectorType,
+} from '../expression.ts';
+import { KernelBuilder } from '../language.ts';
+import { storedInteger, vectorOf } from '../packed-block.ts';
+import type { KernelTemplate } from '../template.ts';
+import { kernelName } from './naming.ts';
+import { transpose4 } from './transpose.ts';
+
+const ROWS = 4;
+const WORD_BYTES = 4;
+/** Codes that one vector holds. */
+const CODES = 16;
+const I32X4 = vectorType('i32', ROWS);
+const EACH = 0x01010101;
+
+/** How a header field moves. */
+const MEMORY_OF_SIZE: Readonly<Record<number, MemoryType>> = { 1: 'u8', 2: 'u16', 4: 'i32' };
+
+/** Where the four rows' blocks lie; null for rows that the last panel lacks. */
+type RowPlaces = readonly (Expr | null)[];
+
+class PanelCopy {
+  readonly #k: KernelBuilder;
+  readonly #from: NumberFormat;
+  readonly #to: NumberFormat;
+  readonly #x: BufferParam;
+  readonly #out: BufferParam;
+
+  constructor(k: KernelBuilder, from: NumberFormat) {
+    this.#k = k;
+    this.#from = from;
+    this.#to = panel(from, ROWS);
+    this.#x = k.buffer('x', 'read');
+    this.#out = k.buffer('output', 'write');
+  }
+
+  /** One block of each row to the panel's block at `to`. */
+  block(rows: RowPlaces, to: Expr): void {
+    this.#fields(rows, to);
+    this.#integers(rows, to);
+    const { bits, blockSize, planes } = this.#to;
+    const codes = add(to, planes[0]!.byteOffset * ROWS);
+    if (isCanonical(this.#from)) {
+      this.#words(rows, codes, (blockSize / SUB_BLOCK) * bits);
+      return;
+    }
+    for (let subBlock = 0; subBlock * SUB_BLOCK < blockSize; subBlock++) {
+      const columns = rows.map((at) => (at === null ? null : this.#planted(at, subBlock)));
+      this.#subBlock(columns, add(codes, subBlock * bits * WORD_BYTES * ROWS));
+    }
+  }
+
+  #fields(rows: RowPlaces, to: Expr): void {
+    const k = this.#k;
+    for (const which of ['scale', 'min', 'zeroPoint', 'codeSum'] as const) {
+      const [own, target] = [this.#from[which], this.#to[which]];
+      if (own === null || target === null) continue;
+      const memory = MEMORY_OF_SIZE[FIELD_BYTES[own.dtype]]!;
+      for (const [row, at] of rows.entries()) {
+        const value = at === null ? i32(0) : k.load(this.#x, memory, add(at, own.byteOffset));
+        k.store(this.#out, memory, add(to, fieldOffset(this.#to, target, row)), value);
+      }
+    }
+  }
+
+  /** Group integers as bytes; a scale and a minimum that share a byte are joined. */
+  #integers(rows: RowPlaces, to: Expr): void {
+    const k = this.#k;
+    const { subScale, subMin, blockSize, groupSize } = this.#to;
+    const pairs = [
+      [this.#from.subScale, subScale],
+      [this.#from.subMin, subMin],
+    ].filter((pair): pair is [GroupField, GroupField] => pair[0] !== null && pair[1] !== null);
+    const starts = new Set(pairs.map(([, target]) => target.tables[0]!.byteOffsets[0]!));
+    for (const start of starts) {
+      const sharing = pairs.filter(([, target]) => target.tables[0]!.byteOffsets[0] === start);
+      for (let group = 0; group * groupSize < blockSize; group++) {
+        for (const [row, at] of rows.entries()) {
+          const parts = sharing.map(([own, target]) => {
+            const kept = and(storedInteger(k, this.#from, own, this.#x, at ?? i32(0), group), 2 ** target.bits - 1);
+            return shl(kept, target.tables[0]!.shifts[0]!);
+          });
+          const byte = at === null ? i32(0) : parts.reduce((joined, part) => or(joined, part));
+          k.store(this.#out, 'u8', add(to, groupOffset(this.#to, start + group, row)), byte);
+        }
+      }
+    }
+  }
+
+  /** Words that are canonical already: four of each row become four columns. */
+  #words(rows: RowPlaces, to: Expr, count: number): void {
+    const k = this.#k;
+    const from = this.#from.planes[0]!.byteOffset;
+    const whole = count - (count % ROWS);
+    for (let word = 0; word < whole; word += ROWS) {
+      const own = rows.map((at) => at && k.load(this.#x, 'i32', add(at, from + WORD_BYTES * word), ROWS));
+      this.#columns(own, add(to, word * WORD_BYTES * ROWS), ROWS);
+    }
+    for (let word = whole; word < count; word++) {
+      for (const [row, at] of rows.entries()) {
+        const value = at === null ? i32(0) : k.load(this.#x, 'i32', add(at, from + WORD_BYTES * word));
+        k.store(this.#out, 'i32', add(to, (word * ROWS + row) * WORD_BYTES), value);
+      }
+    }
+  }
+
+  /** The first `count` lanes of four rows' vectors as columns. */
+  #columns(rows: readonly (Expr | null)[], to: Expr, count: number): void {
+    const k = this.#k;
+    const square = rows.map((row) => k.let(row ?? constant(I32X4, 0))) as [Expr, Expr, Expr, Expr];
+    for (const [word, column] of transpose4(k, square).slice(0, count).entries())
+      k.store(this.#out, 'i32', add(to, word * WORD_BYTES * ROWS), column);
+  }
+
+  /** Each row's canonical words of a sub-block, as `#planted` gives them. */
+  #subBlock(rows: readonly (readonly PlantedWords[] | null)[], to: Expr): void {
+    const shape = rows.find((words) => words !== null)!;
+    let word = 0;
+    for (const [i, { count }] of shape.entries()) {
+      const own = rows.map((words) => (words === null ? null : words[i]!.words));
+      this.#columns(own, add(to, word * WORD_BYTES * ROWS), count);
+      word += count;
+    }
+  }
+
+  /** Sixteen codes of a row as bytes, from element `element` of its block on. */
+  #codes(at: Expr, element: number): Expr {
+    const k = this.#k;
+    const parts = codeParts(this.#from, element / 4).map(({ byteOffset, byteStep, shift, mask, place }) => {
+      if (byteStep === 1) {
+        const bytes = shrU(k.load(this.#x, 'i32', add(at, byteOffset), ROWS), shift);
+        return shl(mask === 0xff ? bytes : and(bytes, mask * EACH), place);
+      }
+      // Single bits side by side: this product puts bit i of four into byte i.
+      const bits = k.let(k.load(this.#x, 'u16', add(at, byteOffset)));
+      const spread = [0, 4, 8, 12].map((start) => and(mul(and(shrU(bits, start), 15), 0x204081), EACH));
+      return shl(vectorOf(spread), place);
+    });
+    return k.let(parts.reduce((joined, part) => or(joined, part)));
+  }
+
+  /** The canonical words of a sub-block of one row: per plane a vector or two, of which the first lanes count. */
+  #planted(at: Expr, subBlock: number): PlantedWords[] {
+    const k = this.#k;
+    const [low, high] = [0, CODES].map((half) => this.#codes(at, subBlock * SUB_BLOCK + half)) as [Expr, Expr];
+    return this.#to.planes.flatMap(({ bits, place }) => {
+      const part = (codes: Expr): Expr => (bits === 8 ? codes : and(shrU(codes, place), (2 ** bits - 1) * EACH));
+      if (bits === 8) return [low, high].map((words) => ({ words, count: 4 }));
+      let words = k.let(or(part(low), shl(part(high), 4)));
+      // A word has every `bits`-th quad: fold the upper lanes in until `bits` lanes are left.
+      for (let lanes = 2; lanes >= bits; lanes /= 2) {
+        const upper: Expr = { kind: 'shuffle', type: I32X4, a: words, b: words, pattern: [lanes, lanes + 1, 2, 3] };
+        words = k.let(or(words, shl(upper, lanes)));
+      }
+      return [{ words, count: bits }];
+    });
+  }
+}
+
+interface PlantedWords {
+  readonly words: Expr;
+  /** Lanes that hold words. */
+  readonly count: number;
+}
+
+/** Whether sixteen neighbouring codes lie in sixteen neighbouring bytes of each plane, or are single bits side by side. */
+const isReadable = ({ planes }: NumberFormat): boolean =>
+  planes.every(({ period, bits }) => period % CODES === 0 || (period === 1 && bits === 1));
+
+export const toPanelsKernel: KernelTemplate = {
+  op: 'to_panels',
+  name: 'to panels',
+  supports: ({ inputs: [x], attrs, machine, epilogue }) =>
+    isNumberFormat(x!.dtype) &&
+    (isCanonical(x!.dtype) || isReadable(x!.dtype)) &&
+    attrs.panelRows === ROWS &&
+    machine.lanes === ROWS &&
+    !epilogue,
+  schedules: () => [{}],
+  build(request, schedule) {
+    const k = new KernelBuilder(kernelName('to_panels', request, schedule), request.machine.lanes);
+    const format = request.inputs[0]!.dtype as NumberFormat;
+    const copy = new PanelCopy(k, format);
+    const [rows, columns] = request.output.shape as readonly [number, number];
+    const blocks = columns / format.blockSize;
+    const rowBytes = blocks * format.blockBytes;
+    const blockBytes = panelBlockBytes(panel(format, ROWS));
+    const copyPanel = (number: Expr, count: number): void => {
+      const to = k.variable(mul(number, blocks * blockBytes));
+      const start = k.let(mul(number, ROWS * rowBytes));
+      k.loop(start, add(start, rowBytes), format.blockBytes, (at) => {
+        copy.block(
+          [0, 1, 2, 3].map((row) => (row < count ? add(at, row * rowBytes) : null)),
+          to,
+        );
+        k.set(to, add(to, blockBytes));
+      });
+    };
+    const whole = Math.floor(rows / ROWS);
+    k.parallelLoop(whole, 1, (number) => copyPanel(number, ROWS));
+    if (rows % ROWS !== 0) k.parallelLoop(1, 1, () => copyPanel(i32(whole), rows % ROWS));
+    return k.finish();
+  },
+};
