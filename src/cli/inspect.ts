@@ -1,14 +1,21 @@
 /** `bitloom inspect`: what a checkpoint holds, from its header alone. */
-import { platform, type RandomAccessFile } from '#platform';
-import { openGguf, openSafetensors, parseJson, type TensorFile } from '../format/index.ts';
+import { openSource } from '../engine/source.ts';
+import {
+  chooseWeights,
+  type FileSet,
+  type ModelWeights,
+  openWeights,
+  readJson,
+  type TensorFile,
+} from '../format/index.ts';
 import { dtypeName } from '../ir/dtype.ts';
-import { BitloomError } from '../ir/error.ts';
 import { elementCount } from '../ir/shape.ts';
 import { EXIT } from './exit-code.ts';
+import { type HubFlags, hubOptions } from './hub-flags.ts';
 import { formatBytes, table } from './readable.ts';
 import type { Terminal } from './terminal.ts';
 
-export interface InspectOptions {
+export interface InspectOptions extends HubFlags {
   readonly json?: boolean;
 }
 
@@ -20,55 +27,48 @@ interface Header {
   readonly file: TensorFile;
 }
 
-/** Runs the command. Throws what opening throws: MISSING_FILE, BAD_FILE, UNSUPPORTED_DTYPE. */
-export async function inspect(path: string, options: InspectOptions, terminal: Terminal): Promise<number> {
-  const source = await platform.openFile(await findWeights(path));
+/** Runs the command. Throws what opening throws: MISSING_FILE, BAD_FILE, UNSUPPORTED_DTYPE; for ids the hub's errors. */
+export async function inspect(model: string, options: InspectOptions, terminal: Terminal): Promise<number> {
+  const onWarning = (message: string): void => terminal.note(`warning: ${message}`);
+  const { files, weights } = await openSource(model, { hub: hubOptions(options), download: false, onWarning });
+  const counted = countBytes(files);
+  const opened = await openWeights(counted.files, weights ?? (await chooseWeights(files)));
   try {
-    const report = summarize(source, await readHeader(source));
+    const report = summarize(counted.sizeBytes(), await readHeader(files, opened));
     terminal.write(options.json ? `${JSON.stringify(report)}\n` : describe(report));
     return EXIT.done;
   } finally {
-    await source.close();
+    await opened.close();
   }
 }
 
-/** The file with the weights: the path itself, or the one in a folder. */
-async function findWeights(path: string): Promise<string> {
-  const names = await platform.listFolder(path);
-  if (names === undefined) return path;
-  const found = names.includes('model.safetensors')
-    ? 'model.safetensors'
-    : names.find((name) => name.endsWith('.gguf'));
-  if (found !== undefined) return platform.joinPath(path, found);
-  throw new BitloomError('MISSING_FILE', `${path} holds neither model.safetensors nor a .gguf file.`, { path });
+/** The same files, and the bytes of the weights files opened among them. */
+function countBytes(files: FileSet): { readonly files: FileSet; sizeBytes(): number } {
+  let sizeBytes = 0;
+  return {
+    files: {
+      ...files,
+      async open(name, signal) {
+        const file = await files.open(name, signal);
+        if (!name.endsWith('.json')) sizeBytes += file.sizeBytes;
+        return file;
+      },
+    },
+    sizeBytes: () => sizeBytes,
+  };
 }
 
-async function readHeader(source: RandomAccessFile): Promise<Header> {
-  const magic = new Uint8Array(4);
-  await source.readInto(magic, 0);
-  if (new TextDecoder().decode(magic) === 'GGUF') {
-    const file = await openGguf(source);
+async function readHeader(files: FileSet, { format, file }: ModelWeights): Promise<Header> {
+  if (format === 'gguf') {
     const config = Object.fromEntries([...file.metadata].map(([key, value]) => [key, readable(value)]));
     return { format: 'GGUF', architecture: textOrNull(config['general.architecture']), config, file };
   }
-  const file = await openSafetensors(source);
-  const config = await configBeside(source.name);
+  const config = (await files.has('config.json')) ? await readJson(files, 'config.json') : {};
   const named = config.architectures;
   return { format: 'safetensors', architecture: textOrNull(Array.isArray(named) ? named[0] : undefined), config, file };
 }
 
 const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);
-
-/** `config.json` in the folder of a safetensors file; empty where there is none. Throws BAD_FILE. */
-async function configBeside(path: string): Promise<Readonly<Record<string, unknown>>> {
-  const name = platform.joinPath(path.replace(/[^/\\]*$/, '') || '.', 'config.json');
-  try {
-    return parseJson({ name }, new TextEncoder().encode(await platform.readText(name)), 'config.json');
-  } catch (error) {
-    if (error instanceof BitloomError && error.code === 'MISSING_FILE') return {};
-    throw error;
-  }
-}
 
 /** Long lists (vocabularies) by their length, numbers that JSON cannot hold as text. */
 function readable(value: unknown): unknown {
@@ -96,13 +96,13 @@ interface Report {
   }[];
 }
 
-function summarize(source: RandomAccessFile, { format, architecture, config, file }: Header): Report {
+function summarize(sizeBytes: number, { format, architecture, config, file }: Header): Report {
   const entries = [...file.tensors.values()];
   const parameters = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const tensorBytes = entries.reduce((sum, entry) => sum + entry.byteLength, 0);
   return {
-    file: source.name,
-    sizeBytes: source.sizeBytes,
+    file: file.name,
+    sizeBytes,
     format,
     architecture,
     parameters,

@@ -3,16 +3,19 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import type { KvCacheType } from '../engine/index.ts';
 import { BitloomError } from '../ir/error.ts';
+import { cacheCommands } from './cache-commands.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { Engine } from './engine-face.ts';
 import { EXIT, exitCodeOf } from './exit-code.ts';
+import { withHubFlags } from './hub-flags.ts';
 import type { InspectOptions } from './inspect.ts';
 import { applyEnvironment, integer, list, logitBias, number, option, resolveAliases } from './option.ts';
 import type { RunOptions } from './run.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
 const EXIT_HELP = `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad file, 4 not enough memory or no device, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad file, 4 not enough memory, room or no device,
+5 network or hub, 130 interrupted.
 Each option has a twin in the environment: BITLOOM_MAX_TOKENS=50 is --max-tokens 50; the option wins.`;
 
 /** Reads the version from the package, which lies two folders up from sources and build alike. */
@@ -53,6 +56,9 @@ export async function main(
       const { doctor } = await import('./doctor.ts');
       code = await doctor(version(), options, terminal);
     }),
+    ...cacheCommands(program, terminal, (result) => {
+      code = result;
+    }),
   ];
   try {
     for (const command of commands) applyEnvironment(command, terminal.environment);
@@ -72,12 +78,11 @@ function runCommand(
   program: Command,
   action: (model: string | undefined, options: RunOptions) => Promise<void>,
 ): Command {
-  const command = program
-    .command('run [model]')
+  const command = withHubFlags(program.command('run [model]'))
     .description(
-      'Continue a prompt, or chat on a terminal. Without a model, the embedded one.\nSampling that is not given is what the model recommends.',
+      'Continue a prompt, or chat on a terminal. Without a model, the embedded one.\nA model is a path, an address, or the id of a hub, org/name[@revision][:file-or-quant].\nSampling that is not given is what the model recommends.',
     )
-    .addOption(option('-m, --model <path>', 'the model, where it is not given as an argument'))
+    .addOption(option('-m, --model <model>', 'the model, where it is not given as an argument'))
     .addOption(option('-p, --prompt <text>', "what to answer; '-' reads stdin. Without it: chat on a terminal"))
     .addOption(option('--system <text>', 'instruction that goes before the conversation'))
     .addOption(option('-n, --max-tokens <n>', 'stop after this many tokens', integer(1, 2 ** 31)))
@@ -119,8 +124,7 @@ function runCommand(
 }
 
 function inspectCommand(program: Command, action: (path: string, options: InspectOptions) => Promise<void>): Command {
-  return program
-    .command('inspect <model>')
+  return withHubFlags(program.command('inspect <model>'))
     .description('Tell what a checkpoint holds: format, architecture, settings, tensors.')
     .addOption(option('--json', 'one JSON object on stdout'))
     .addHelpText('after', '\nExample: bitloom inspect model.gguf --json')

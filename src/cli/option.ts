@@ -14,6 +14,8 @@ const ALIASES: Readonly<Record<string, string>> = {
   '-ctv': '--cache-type-v',
   '--ctx-size': '--context',
   '--system-prompt': '--system',
+  '-hf': '--model',
+  '--hf-repo': '--model',
 };
 
 /** Replaces the names other tools use by ours; what follows `--` stays as it is. */

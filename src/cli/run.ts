@@ -5,12 +5,13 @@ import { BitloomError } from '../ir/error.ts';
 import { chat } from './chat.ts';
 import type { Engine, TextModel } from './engine-face.ts';
 import { EXIT } from './exit-code.ts';
-import { formatBytes } from './readable.ts';
+import { type HubFlags, hubOptions } from './hub-flags.ts';
+import { showProgress } from './progress.ts';
 import { stream } from './stream.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Parsed options of `bitloom run`; what is absent is the model's or the engine's to choose. */
-export interface RunOptions {
+export interface RunOptions extends HubFlags {
   readonly prompt?: string;
   readonly system?: string;
   readonly maxTokens?: number;
@@ -95,11 +96,8 @@ function loadOptions(options: RunOptions, terminal: Terminal, signal: AbortSigna
     contextLength,
     kvCacheType: cacheType(options),
     signal,
-    onProgress({ phase, loadedBytes, totalBytes }) {
-      if (options.quiet) return;
-      const share = totalBytes > 0 ? ` ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}` : '';
-      terminal.status(`${phase}${share}`);
-    },
+    hub: hubOptions(options),
+    onProgress: options.quiet ? () => {} : showProgress(terminal),
     onWarning: (message) => terminal.note(`warning: ${message}`),
   };
 }

@@ -75,7 +75,8 @@ function linearCase(format: (typeof WEIGHT_FORMATS)[number]): Case {
   return {
     name: `linear ${format.name}`,
     inputs: [floats([rows, inFeatures], 12), packed],
-    program: ([x, w]) => linear(isPacked(dtype) ? quantize(x!, activationFor(asNumberFormat(dtype, 'linear'))) : x!, w!),
+    program: ([x, w]) =>
+      linear(isPacked(dtype) ? quantize(x!, activationFor(asNumberFormat(dtype, 'linear'))) : x!, w!),
     tolerance: isPacked(dtype) ? CODE_ERROR : FLOAT_ERROR,
   };
 }

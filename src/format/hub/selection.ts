@@ -6,9 +6,10 @@ import { isSafePath } from './hub-id.ts';
 const COMPANIONS =
   /^(config|generation_config|tokenizer[\w.-]*|special_tokens_map|added_tokens|quantize_config|quant_config)\.json$|^chat_template\.(jinja|json)$/;
 /** A part of a set, e.g. `model-00001-of-00003.safetensors`. */
-const PART = /^(.*)-(\d{5})-of-(\d{5})\.(gguf|safetensors)$/i;
-const SHARD = /^model-\d{5}-of-\d{5}\.safetensors$/;
+const PART = /^(.*)-(\d+)-of-(\d+)\.(gguf|safetensors)$/i;
+const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 const INDEX = 'model.safetensors.index.json';
+const MOST_PARTS = 4096;
 /** GGUF files that hold no language model: projectors of images, matrices of importance. */
 const NOT_A_MODEL = /(^|[/._-])(mmproj|imatrix)([._-]|$)/i;
 /** What is taken where nobody says, best first: small, and close to the original. */
@@ -49,9 +50,16 @@ const listed = (names: readonly string[]): string =>
 
 /** All parts of a set, of which some are there. Throws MISSING_FILE for those that are not. */
 function requireWhole(repository: string, files: readonly string[]): readonly string[] {
-  const [, stem, , count, ending] = PART.exec(files[0]!) ?? [];
+  const [, stem, first = '', count, ending] = PART.exec(files[0]!) ?? [];
   if (count === undefined) return files;
-  const number = (i: number): string => String(i + 1).padStart(5, '0');
+  const number = (i: number): string => String(i + 1).padStart(first.length, '0');
+  if (Number(count) > MOST_PARTS) {
+    throw failed(
+      'MISSING_FILE',
+      `${repository}: ${files[0]} is of ${count} parts, at most ${MOST_PARTS} are allowed`,
+      files,
+    );
+  }
   const all = Array.from({ length: Number(count) }, (_, i) => `${stem}-${number(i)}-of-${count}.${ending}`);
   const missing = all.filter((name) => !files.includes(name));
   if (missing.length === 0) return files;
