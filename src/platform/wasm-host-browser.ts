@@ -2,8 +2,8 @@
 import type { HostThread, ThreadProgram, WasmHost } from './wasm-host.ts';
 
 /** Names of the workers that the package starts: its file knows by them what it was started for. */
-export const ENGINE_WORKER = 'bitloom engine';
-export const THREAD_WORKER = 'bitloom thread';
+export const ENGINE_WORKER = 'bitloom-engine';
+export const THREAD_WORKER = 'bitloom-thread';
 
 /**
  * How this worker's own file is started once more: where bitloom's file runs as the engine's worker, the same file serves
@@ -57,6 +57,10 @@ class WebThread implements HostThread {
         signal,
       });
     });
+  }
+
+  onEnd(listener: (why: Error) => void): void {
+    this.#worker.addEventListener('error', (event) => listener(new Error(event.message || 'the worker failed')));
   }
 
   terminate(): void {

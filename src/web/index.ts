@@ -44,7 +44,7 @@ const here: string = import.meta.url;
 
 /** The package's own worker file. Vite, webpack and Parcel know this very expression, and take the file along. */
 const fromFile: WorkerWay = () =>
-  new Worker(new URL('./bitloom-worker.js', import.meta.url), { type: 'module', name: 'bitloom engine' });
+  new Worker(new URL('./bitloom-worker.js', import.meta.url), { type: 'module', name: 'bitloom-engine' });
 
 /** The engine's text: no file is needed, but the page's policy must allow workers from a blob:. */
 const fromText: WorkerWay = async () => {

@@ -84,7 +84,7 @@ export async function serve(
     // As content networks send them: any origin may import.
     response.setHeader('Access-Control-Allow-Origin', '*');
     if (policy) response.setHeader('Content-Security-Policy', POLICIES[policy]);
-    const file = fileAt(folders, normalize(pathname));
+    const file = fileAt(folders, normalize(decodeURIComponent(pathname)));
     if (pathname === '/page') {
       response.setHeader('Content-Type', 'text/html');
       const script = searchParams.get('script');
