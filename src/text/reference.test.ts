@@ -23,8 +23,9 @@ describe('GGUF pieces with scores give the ids and texts of SentencePiece', () =
   test.each(reference.sentencePieces.map((each) => [each.vocabulary, each] as const))('%s', (name, each) => {
     const tokenizer = tokenizerFromGguf(pieceMetadata(reference, name));
     for (const [index, text] of texts.entries()) {
-      // SentencePiece takes the sign that it writes spaces with for a space; user-defined tokens of GGUF files hold real ones.
-      if (name === 'gemma' && text.includes('\u2581')) continue;
+      // SentencePiece takes the sign that it writes spaces with for a space; user-defined tokens of GGUF files hold real
+      // ones. And it knows no control tokens in texts, which the ends of turns are here.
+      if (name === 'gemma' && /\u2581|<end_of_turn>/.test(text)) continue;
       const ids = each.ids[index]!;
       expect([text, tokenizer.encode(text, { ...plain, parseSpecial: false })]).toEqual([text, ids]);
       expect(tokenizer.decode(ids, { skipSpecial: false })).toBe(each.decoded[index] ?? text);

@@ -16,14 +16,17 @@ export interface WordCut {
   readonly addsBos: boolean;
 }
 
-/** The expression of Llama 3 and its kin, which differ in how many digits may stand together. */
-const llama3 = (digits: string): string =>
-  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}` +
-  '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+/** The expression of Llama 3 and its kin, which differ in how many digits may stand together and in the letters of words. */
+const llama3 = (digits: string, letter = '\\p{L}', letters = letter): string =>
+  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?${letter}+|${digits}` +
+  `| ?[^\\s${letters}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 
 const UPPER = '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]';
 const LOWER = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]';
-/** The expression of GPT-4o and Tekken: words also end where capitals follow small letters. */
+/**
+ * The expression of GPT-4o and Tekken: words also end where capitals follow small letters. It is the models' own, held to the
+ * Rust library; llama.cpp's stand-in for it cuts at combining marks.
+ */
 const camelCase = (contractions: string, digits: string): string =>
   `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+${contractions}|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*${contractions}` +
   `|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
@@ -45,6 +48,12 @@ export const WORD_CUTS: readonly WordCut[] = [
   {
     names: ['qwen2', 'deepseek-r1-qwen', 'megrez', 'stablelm2', 'hunyuan', 'solar-open'],
     expressions: [llama3('\\p{N}')],
+    ignoresMerges: false,
+    addsBos: false,
+  },
+  {
+    names: ['qwen35'],
+    expressions: [llama3('\\p{N}', '[\\p{L}\\p{M}]', '\\p{L}\\p{M}')],
     ignoresMerges: false,
     addsBos: false,
   },

@@ -17,15 +17,15 @@ import tokenizers
 from texts import TEXTS, corpus
 
 TARGET = os.path.join(os.path.dirname(__file__), "..", "..", "..", "src", "text", "reference", "tokens.json")
-BYTE_TOKENS = 900
+BYTE_TOKENS = 1200
 PIECES = 1000
 SYMBOLS = ["\n\n", "\n\n\n", "▁▁", "▁▁▁", "▁▁▁▁", "<start_of_turn>", "<end_of_turn>"]
 
 
 def byte_vocabulary():
-    """Tokens by id and merges of a byte-level vocabulary."""
+    """Tokens by id and merges of a byte-level vocabulary, trained on whole runs so that every way of cutting words shows."""
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    step = {"type": "Split", "pattern": {"Regex": definitions.LLAMA3}, "behavior": "Isolated", "invert": False}
+    step = {"type": "Split", "pattern": {"Regex": r" ?\S+|\s+"}, "behavior": "Isolated", "invert": False}
     shell = json.loads(tokenizer.to_str())
     shell["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [step, definitions.BYTES]}
     tokenizer = tokenizers.Tokenizer.from_str(json.dumps(shell))

@@ -67,6 +67,7 @@ TEXTS = [
     "a b c d e f g h i j k l m n o p q r s t u v w x y z",
     "a.b.c. U.S.A. e.g. i.e., Mr. Dr. https://example.org/?q=1&r=2#s me@example.org",
     "‘curly’ “quotes” – en — em … • ™ © ® € £ ¥ ° ± × ÷",
+    "camelCase HTMLParser iPhones x2y a/b/c and/or\n\n end...\n\n 12345678 nai\u0308ve I'LLama $50 #12 1stand2nd",
     "mixedالعربية中文русский🙂text",
 ]
 
@@ -93,6 +94,11 @@ def corpus(seed=1):
                 word += draw.choice(["'s", "'t", "'ll", "'re"])
             line.append(word)
         yield " ".join(line) + draw.choice([".", "!", "?", ",", ";", ":", "...", ""])
+    joined = ["camelCase", "HTMLParser", "iPhone", "don't", "DON'T", "I'LL", "cafe\u0301s", "\u0928\u092e\u0938\u094d\u0924\u0947", "x2", "12345", "3.14"]
+    joined += ["a/b", "(x)", "!=", "end.", "a_b", "and/or\n", "...\n\n", "!\n", "\r\n", "e\u0301a", "the1the", "1st", "$5", "#1"]
+    for _ in range(40):
+        yield " ".join(joined)
+        yield "".join(joined)
     for _ in range(4):
         yield from (text for text in TEXTS if text)
     for indent in range(1, 9):
