@@ -59,6 +59,10 @@ class WebThread implements HostThread {
     });
   }
 
+  onEnd(listener: (why: Error) => void): void {
+    this.#worker.addEventListener('error', (event) => listener(new Error(event.message || 'the worker failed')));
+  }
+
   terminate(): void {
     this.#worker.terminate();
     if (this.#textAddress !== undefined) URL.revokeObjectURL(this.#textAddress);

@@ -15,6 +15,7 @@ const USUAL = ['--liftoff', '--wasm-lazy-compilation', '--wasm-inlining'];
 
 class NodeThread implements HostThread {
   readonly #worker: Worker;
+  #isTold = false;
 
   constructor(program: ThreadProgram, name: string) {
     const source = `(${program})(require('node:worker_threads').parentPort)`;
@@ -44,7 +45,15 @@ class NodeThread implements HostThread {
     });
   }
 
+  onEnd(listener: (why: Error) => void): void {
+    this.#worker.once('error', (cause) => listener(cause as Error));
+    this.#worker.once('exit', (code) => {
+      if (!this.#isTold) listener(new Error(`exit code ${code}`));
+    });
+  }
+
   terminate(): void {
+    this.#isTold = true;
     void this.#worker.terminate();
   }
 }

@@ -14,6 +14,8 @@ export interface HostThread {
   post(message: unknown): void;
   /** Resolves with the next message from now on; rejects when the thread fails or ends before one comes. */
   receive(): Promise<unknown>;
+  /** Calls back when the thread fails or ends without having been told to; perhaps more than once. */
+  onEnd(listener: (why: Error) => void): void;
   terminate(): void;
 }
 

@@ -70,6 +70,9 @@ export const DONE = 4;
 /** A sleeper looks this often whether a thread failed, which nobody wakes it for. */
 const SLEEP_NS = 5_000_000n;
 
+/** After so many looks the first thread goes back to its caller, who hears there whether a thread died, and comes again. */
+const PATIENCE = 200;
+
 /** Adds `claim(counters, first, parts)`: the next part that nobody has, or -1. `first`: the count before this run. */
 export function addClaim(module: ModuleBuilder): FunctionBuilder {
   const f = module.function('claim', ['i32', 'i32', 'i32'], ['i32']);
@@ -94,11 +97,14 @@ export function addFinish(module: ModuleBuilder): FunctionBuilder {
   return f;
 }
 
-/** Adds `join(counters, last)`: returns when `last` parts are done; traps once a thread has failed. */
+/**
+ * Adds `join(counters, last)`: returns 1 when `last` parts are done, or 0 when that takes very long; traps once a
+ * thread has failed.
+ */
 export function addJoin(module: ModuleBuilder): FunctionBuilder {
-  const f = module.function('join', ['i32', 'i32']);
+  const f = module.function('join', ['i32', 'i32'], ['i32']);
   const [counters, last] = [0, 1];
-  const [spins, done] = [f.local('i32'), f.local('i32')];
+  const [spins, done, looks] = [f.local('i32'), f.local('i32'), f.local('i32')];
   const finished = f.block();
   const leaveIfDone = () =>
     f.get(counters).op('i32.atomic.load', DONE).tee(done).get(last).op('i32.sub').i32(0).op('i32.ge_s').brIf(finished);
@@ -113,10 +119,11 @@ export function addJoin(module: ModuleBuilder): FunctionBuilder {
   f.i32(0).op('i32.atomic.load', CONTROL.aborted).if();
   f.i32(0).i32(1).op('i32.atomic.rmw.sub', CONTROL.sleepers).drop().op('unreachable').end();
   f.get(counters).get(done).i64(SLEEP_NS).op('memory.atomic.wait32', DONE).drop();
-  f.br(sleep).end();
+  f.get(looks).i32(1).op('i32.add').tee(looks).i32(PATIENCE).op('i32.lt_s').brIf(sleep).end();
+  f.i32(0).i32(1).op('i32.atomic.rmw.sub', CONTROL.sleepers).drop().i32(0).return();
   f.end();
   f.i32(0).i32(1).op('i32.atomic.rmw.sub', CONTROL.sleepers).drop();
-  f.end();
+  f.end().i32(1);
   return f;
 }
 

@@ -1,7 +1,8 @@
 /**
  * Assembles a plan into one module: its distinct kernels, and `run(args, thread, threads)`, which all
  * threads execute: group after group of kernel calls, whose parts they share. `args` is the address of a table,
- * which also says which groups to run: a long plan runs in pieces, with pauses between them.
+ * which also says which groups to run: a long plan runs in pieces, with pauses between them. It returns 0, or 1 to
+ * the first thread where others let it wait very long: called again, it goes on waiting.
  */
 import { BitloomError } from '../../ir/error.ts';
 import type { Kernel, Statement } from '../../kernel/language.ts';
@@ -84,7 +85,7 @@ export function planModule(plan: Plan, features: CodeFeatures, isShared: boolean
   for (const { kernel } of plan.steps) {
     if (!kernels.has(kernel.name)) kernels.set(kernel.name, lowerKernel(module, kernel, features, barrier.index));
   }
-  const run = module.function('run', ['i32', 'i32', 'i32']);
+  const run = module.function('run', ['i32', 'i32', 'i32'], ['i32']);
   new RunCode(run, plan, kernels).emit(meeting);
   module.exportFunction('run', run);
   return module.bytes();
@@ -150,6 +151,7 @@ class RunCode {
       else for (const step of group) this.#call(step, THREAD, THREADS);
       f.end();
     }
+    f.i32(0);
   }
 
   /** Begins the code by which threads share a run; returns what adds the code of one group. */
@@ -188,7 +190,11 @@ class RunCode {
         f.get(counters).i32(1).call(finish.index).br(again);
         f.end().end();
       }
-      f.get(counters).get(last).call(join.index);
+      const waiting = f.loop();
+      f.get(counters).get(last).call(join.index).op('i32.eqz').if();
+      f.get(THREAD).op('i32.eqz').if();
+      f.i32(1).return().end();
+      f.br(waiting).end().end();
     };
   }
 

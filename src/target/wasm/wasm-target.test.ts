@@ -1,4 +1,5 @@
-import { afterAll, describe, expect, it } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { add, fma, i32, mul, threadIndex } from '../../kernel/expression.ts';
 import { runKernel } from '../../kernel/interpret.ts';
 import { type Kernel, KernelBuilder } from '../../kernel/language.ts';
@@ -175,6 +176,22 @@ describe.each([1, 2, 3])('with %i threads', (threads) => {
     await target.run(good, [a, a, result]);
     expect(read(target, result)).toEqual(lawOf(plan(threads), threads));
   });
+});
+
+it('refuses to run once a thread died, and can still be disposed', async () => {
+  const post = vi.spyOn(Worker.prototype, 'postMessage');
+  const target = await WasmTarget.create({ threads: 2 });
+  const compiled = await target.compile(plan(2));
+  const [worker] = post.mock.contexts as Worker[];
+  post.mockRestore();
+  await worker!.terminate();
+  const run = target.run(
+    compiled,
+    [1, 2, 3].map(() => target.allocate(N * 4 + 4)),
+  );
+  await expect(run).rejects.toMatchObject({ code: 'NO_DEVICE', details: { thread: 1 } });
+  compiled.dispose();
+  target.dispose();
 });
 
 describe('memory and misuse', () => {

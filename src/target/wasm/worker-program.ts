@@ -29,7 +29,7 @@ type Message<K extends WorkerMessage['kind']> = Extract<WorkerMessage, { kind: K
 /** Serves one thread on `port`. Self-contained: its text runs alone. */
 export function threadProgram(port: ThreadPort): void {
   interface Part {
-    run(args: number, thread: number, threads: number): void;
+    run(args: number, thread: number, threads: number): number;
     readonly args: number;
   }
   const word = (address: number): number => address >> 2;
@@ -62,7 +62,7 @@ export function threadProgram(port: ThreadPort): void {
       wait = exports.wait as typeof waitAsleep;
     } catch (error) {
       // Told when the plan runs: the caller waits for this thread then.
-      const run = (): void => {
+      const run = (): never => {
         throw error;
       };
       plans.set(plan, { run, args });
@@ -90,7 +90,9 @@ export function threadProgram(port: ThreadPort): void {
       Atomics.add(control, word(at.busy), 1);
       try {
         const plan = plans.get(Atomics.load(control, word(at.plan)));
-        if (plan) plan.run(plan.args, thread, threads);
+        while (plan?.run(plan.args, thread, threads)) {
+          // Others take very long.
+        }
       } catch (error) {
         fail(error);
         reply = 'failed';

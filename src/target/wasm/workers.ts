@@ -11,7 +11,8 @@ import { threadProgram, type WorkerMessage, type WorkerReply } from './worker-pr
 
 /** What a plan's module exports to the calling thread. */
 export interface PlanExports {
-  run(args: number, thread: number, threads: number): void;
+  /** Returns 0, or 1 to the first thread where others take very long: it is to be called again. */
+  run(args: number, thread: number, threads: number): number;
 }
 
 const word = (address: number): number => address >> 2;
@@ -26,6 +27,8 @@ export class Workers implements Crew {
   readonly #workers: HostThread[] = [];
   readonly #started: Promise<unknown>;
   #startFailure: unknown;
+  /** Set once a thread died: work that it had is not done, so nothing runs any more. */
+  #loss: BitloomError | undefined;
   #isInLoop = false;
   /** The last job where callers do not wait by themselves: jobs run one after the other. */
   #lastJob: Promise<unknown> = Promise.resolve();
@@ -48,6 +51,7 @@ export class Workers implements Crew {
     for (let thread = this.#callerWorks ? 1 : 0; thread < this.threads; thread++) {
       const worker = this.#host.startThread(threadProgram, `bitloom-thread-${thread}`);
       ready.push(worker.receive());
+      worker.onEnd((why) => this.#lose(thread, why));
       this.#workers.push(worker);
       this.#post(worker, { kind: 'start', memory: this.#memory, thread, threads: this.threads, at: CONTROL });
     }
@@ -68,6 +72,20 @@ export class Workers implements Crew {
       {},
       { cause },
     );
+  }
+
+  #lose(thread: number, cause: Error): void {
+    const message = `worker thread ${thread} ended: ${cause.message}; dispose what runs on this device and begin anew`;
+    this.#loss ??= new BitloomError('NO_DEVICE', message, { thread }, { cause });
+    this.#trapWaiters();
+  }
+
+  /** Lets all threads trap where they next wait. */
+  #trapWaiters(): void {
+    const control = this.#control;
+    Atomics.store(control, word(CONTROL.aborted), 1);
+    Atomics.add(control, word(CONTROL.generation), 1);
+    Atomics.notify(control, word(CONTROL.generation));
   }
 
   #post(worker: HostThread, message: WorkerMessage): void {
@@ -103,7 +121,7 @@ export class Workers implements Crew {
   leave(plan: number): void {
     const control = this.#control;
     Atomics.compareExchange(control, word(CONTROL.plan), plan, 0);
-    while (this.#isBusy()) {
+    while (this.#isBusy() && !this.#loss) {
       // Short: a worker that is still in a plan of the past finds no work in it.
     }
   }
@@ -111,6 +129,7 @@ export class Workers implements Crew {
   /**
    * Runs a plan on all threads, to its end. Where the caller works along, it runs while this is called and
    * between pauses. Throws INVALID_GRAPH when generated code traps in any thread; the threads can be used again.
+   * Throws NO_DEVICE once a thread died.
    */
   run(plan: WasmPlan, args: readonly WasmBuffer[], pause?: Pause): Promise<void> {
     if (this.#callerWorks) return plan.run(args, this, pause);
@@ -120,6 +139,7 @@ export class Workers implements Crew {
   }
 
   runPiece(plan: WasmPlan): Promise<void> | void {
+    if (this.#loss) throw this.#loss;
     this.#enterLoop();
     Atomics.store(this.#control, word(CONTROL.plan), plan.id);
     return this.#callerWorks ? this.#runAlong(plan) : this.#runInWorkers();
@@ -135,26 +155,37 @@ export class Workers implements Crew {
     });
   }
 
-  #runAlong(plan: WasmPlan): void {
+  #runAlong(plan: WasmPlan): Promise<void> | void {
     this.#wakeForJob();
+    if (this.#callPlan(plan) !== 0) return this.#waitLong(plan);
+  }
+
+  #callPlan({ exports, memory }: WasmPlan): number {
     try {
-      plan.exports.run(plan.memory.address, 0, this.threads);
+      return exports.run(memory.address, 0, this.threads);
     } catch (cause) {
       const control = this.#control;
-      Atomics.store(control, word(CONTROL.aborted), 1);
-      Atomics.add(control, word(CONTROL.generation), 1);
-      Atomics.notify(control, word(CONTROL.generation));
+      this.#trapWaiters();
       while (this.#isBusy()) Atomics.wait(control, word(CONTROL.busy), Atomics.load(control, word(CONTROL.busy)), 1);
-      this.#throwFailure(cause);
+      return this.#throwFailure(cause);
     }
   }
 
+  /** Goes on waiting for others who take very long, and hears in between whether one died. */
+  async #waitLong(plan: WasmPlan): Promise<void> {
+    do {
+      await new Promise((resolve) => setTimeout(resolve));
+      if (this.#loss) throw this.#loss;
+    } while (this.#callPlan(plan) !== 0);
+  }
+
   async #runInWorkers(): Promise<void> {
-    const reply = this.#workers[0]!.receive() as Promise<WorkerReply>;
+    const reply = this.#workers[0]!.receive().catch(() => 'failed') as Promise<WorkerReply>;
     this.#wakeForJob();
     if ((await reply) !== 'failed') return;
     // The others trap where they next wait; let them, without blocking the page.
-    while (this.#isBusy()) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (this.#isBusy() && !this.#loss) await new Promise((resolve) => setTimeout(resolve, 1));
+    if (this.#loss) throw this.#loss;
     this.#throwFailure(undefined);
   }
 
