@@ -4,6 +4,7 @@ A second opinion on src/model: every forward pass is written from the family's p
 sequence at once, in double precision, without caches. Run: /usr/bin/python3 scripts/reference/model_families.py
 """
 
+import base64
 import json
 import math
 import os
@@ -476,8 +477,8 @@ def main():
         for case in cases:
             get = Checkpoint(case["config"])
             logits = FAMILIES[case["config"]["architectures"][0]](get)
-            rows = [[float(f"{value:.6g}") for value in logits[row].tolist()] for row in ROWS]
-            lines.append(f'    {json.dumps(case["name"])}: {json.dumps(rows, separators=(",", ":"))}')
+            rows = [base64.b64encode(logits[row].numpy().astype("<f4").tobytes()).decode() for row in ROWS]
+            lines.append(f'    "{case["name"]}": [\n' + ",\n".join(f'      "{row}"' for row in rows) + "\n    ]")
             print(case["name"], f"{logits.abs().max():.3f}")
     path = os.path.join(FOLDER, "logits.json")
     with open(path, "w") as file:

@@ -1,7 +1,10 @@
 /** What configurations mean, and those that are refused: a key that changes the meaning is never passed over. */
 import { describe, expect, test } from 'vitest';
+import { setDefaultDevice } from '../tensor/default-device.ts';
+import { createDevice } from '../tensor/index.ts';
 import { createModel, modelFamilies } from './index.ts';
-import { familyCases, familyCheckpoint } from './testing/index.ts';
+import { distancesFromReference, type FamilyCase, familyCases, familyCheckpoint } from './testing/index.ts';
+import published from './testing/published.json' with { type: 'json' };
 
 const configOf = (name: string, change: Readonly<Record<string, unknown>> = {}) => ({
   ...familyCases.find((one) => one.name === name)!.config,
@@ -59,6 +62,11 @@ describe('tensors', () => {
     expect(new Set(tensors.map((tensor) => tensor.name)).size).toBe(tensors.length);
   });
 
+  test.each(published)('of $name hold $parameterCount parameters, as its makers say', ({ config, parameterCount }) => {
+    const sizes = createModel(config).tensors.map(({ shape }) => shape.reduce((n, d) => n * d, 1));
+    expect(sizes.reduce((a, b) => a + b, 0)).toBe(parameterCount);
+  });
+
   test('tied output matrices are not listed twice', () => {
     expect(namesOf('qwen2')).not.toContain('lm_head.weight');
     expect(namesOf('qwen2', { tie_word_embeddings: false })).toContain('lm_head.weight');
@@ -93,6 +101,18 @@ describe('tensors', () => {
       otherNames: ['language_model.model.embed_tokens.weight', 'model.language_model.embed_tokens.weight'],
     });
   });
+});
+
+test('null means what the family takes for granted, but no window or cap where that is meant', async () => {
+  setDefaultDevice(await createDevice('interpreter'));
+  const [gemma, mistral] = [
+    configOf('gemma', { hidden_activation: null }),
+    configOf('mistral', { sliding_window: null }),
+  ];
+  const worst = async (name: string, config: FamilyCase['config']) =>
+    Math.max(...(await distancesFromReference({ name, config }, [[24]])));
+  expect(await worst('gemma', gemma)).toBeLessThan(2e-5);
+  expect(await worst('mistral', mistral)).toBeGreaterThan(0.1);
 });
 
 describe('contexts', () => {

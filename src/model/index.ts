@@ -41,6 +41,14 @@ export const modelFamilies: readonly ModelFamily[] = [
   olmo2,
 ];
 
+/** Keys whose null says that there is no such thing; elsewhere null says nothing. */
+const NULLABLE: ReadonlySet<string> = new Set(['sliding_window', 'attn_logit_softcapping', 'final_logit_softcapping']);
+
+function withDefaults(family: ModelFamily, config: ConfigRecord): ConfigRecord {
+  const said = Object.entries(config).filter(([key, value]) => value !== null || NULLABLE.has(key));
+  return { ...family.defaults, ...Object.fromEntries(said) };
+}
+
 function requireFixed(family: ModelFamily, config: ConfigRecord): void {
   for (const [key, only] of Object.entries(family.fixed ?? {})) {
     const value = config[key] ?? only;
@@ -70,5 +78,5 @@ export function createModel(config: ConfigRecord): CausalModel {
     );
   }
   requireFixed(family, config);
-  return family.create({ ...family.defaults, ...config });
+  return family.create(withDefaults(family, config));
 }

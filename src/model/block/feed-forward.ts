@@ -17,11 +17,13 @@ const ACTIVATIONS = {
   gelu_pytorch_tanh: geluByTanh,
 } as const;
 
+type ActivationName = keyof typeof ACTIVATIONS;
+
 export type Activation = (x: Tensor) => Tensor;
 
 /** The activation that a key of the configuration names. Throws UNSUPPORTED_FEATURE. */
 export const readActivation = (config: ConfigRecord, key = 'hidden_act'): Activation =>
-  ACTIVATIONS[choiceField(config, key, Object.keys(ACTIVATIONS) as (keyof typeof ACTIVATIONS)[], 'silu')];
+  ACTIVATIONS[choiceField(config, key, Object.keys(ACTIVATIONS) as ActivationName[], 'silu')];
 
 /** activation(gate) * up. */
 export const gate = (activation: Activation, gate: Tensor, up: Tensor): Tensor =>

@@ -49,10 +49,14 @@ async function logitsInSteps(model: CausalModel, byName: Weights, lengths: reado
   return found;
 }
 
+/** f32 numbers of base64 text. */
+const numbersOf = (text: string): Float32Array =>
+  new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+
 /** The largest difference as a share of the largest value. */
-function distance(found: readonly number[], expected: readonly number[]): number {
-  const largest = Math.max(...expected.map(Math.abs));
-  return Math.max(...expected.map((value, i) => Math.abs(value - found[i]!))) / largest;
+function distance(found: readonly number[], expected: Float32Array): number {
+  const differences = expected.map((value, i) => Math.abs(value - found[i]!));
+  return Math.max(...differences) / Math.max(...expected.map(Math.abs));
 }
 
 /**
@@ -65,7 +69,7 @@ export async function distancesFromReference(
 ): Promise<number[]> {
   const model = createModel(config);
   const weights = new Map(model.tensors.map((spec) => [spec.name, weight(spec, config)]));
-  const expected = references[name as keyof typeof references];
+  const expected = references[name as keyof typeof references].map(numbersOf);
   const distances: number[] = [];
   for (const lengths of cuts) {
     const found = await logitsInSteps(model, (name) => weights.get(name)!, lengths);
