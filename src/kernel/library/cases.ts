@@ -11,6 +11,7 @@ import { ops } from '../../ir/ops.ts';
 import { ropeOp } from '../../ir/rope.ts';
 import type { TensorType } from '../../ir/shape.ts';
 import { dequantizeOp } from '../../quant/dequantize.ts';
+import { expertLinearOp } from '../../quant/expert-linear.ts';
 import { activationFor, activationFormat, CACHE_FORMAT, packedFormat } from '../../quant/formats.ts';
 import { linearOp } from '../../quant/linear.ts';
 import { type NumberFormat, panel } from '../../quant/number-format.ts';
@@ -145,6 +146,29 @@ function linearPackedCases(): KernelCase[] {
     make(0, 5, 1, q40),
     { ...make(1, 11, 2, q40), epilogue: gainResidualRelu([1], 11) },
     { ...make(6, 11, 2, q40), epilogue: gainResidualRelu([6], 11) },
+  ];
+}
+
+/** Ids past the ends are clamped; rows of x are used by one id, or by several. */
+function expertLinearCases(): KernelCase[] {
+  const make = (rows: number, n: number, x: ElementType, w: ElementType, depth: number, ids: number[]): KernelCase => ({
+    template: 'expert linear',
+    op: expertLinearOp,
+    inputs: [tensor(x, rows, depth), tensor(w, 3, n, depth), { dtype: 'i32', shape: [ids.length], values: ids }],
+    attrs: {},
+    bound: REORDERED,
+  });
+  const packed = (name: string, rows: number, n: number, ids: number[]): KernelCase => {
+    const w = packedFormat(name)!;
+    return make(rows, n, activationFor(w), panel(w), w.blockSize, ids);
+  };
+  return [
+    packed('Q4_0', 1, 12, [2, 0]),
+    packed('Q4_K', 2, 20, [1, 2, 9, -1]),
+    packed('Q6_K', 3, 4, [0, 2, 1]),
+    packed('MXFP4', 2, 8, [1, 1]),
+    make(2, 7, 'f32', 'f16', 20, [2, 0, 1, 1]),
+    make(3, 9, 'f32', 'f32', 13, [0, 2, 0]),
   ];
 }
 
@@ -357,5 +381,6 @@ export const kernelCases = (): KernelCase[] => [
   ...dotGeneralCases(),
   ...linearPackedCases(),
   ...linearAnyCases(),
+  ...expertLinearCases(),
   ...quantizeCases(),
 ];

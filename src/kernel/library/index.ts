@@ -3,6 +3,7 @@ import type { KernelTemplate } from '../template.ts';
 import { argmaxKernel } from './argmax.ts';
 import { attentionKernel, packedAttentionKernel } from './attention.ts';
 import { dotGeneral } from './dot-general.ts';
+import { expertLinearKernel } from './expert-linear.ts';
 import { linearAny } from './linear-any.ts';
 import { linearFloat } from './linear-float.ts';
 import { linearPacked } from './linear-packed.ts';
@@ -22,6 +23,7 @@ export const kernelLibrary: readonly KernelTemplate[] = [
   linearFloat,
   linearPacked,
   linearAny,
+  expertLinearKernel,
   dotGeneral,
   quantizeKernel,
   dequantizeKernel,

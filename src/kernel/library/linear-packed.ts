@@ -7,32 +7,19 @@
  * levels is four neighbouring elements of 4 rows, four neighbouring activations repeat over its lanes. Many tokens
  * decode panels once for all of them (packed-tiles.ts).
  */
-import { isNumberFormat, type NumberFormat, panelBlockBytes, SUB_BLOCK, sumSize } from '../../quant/number-format.ts';
+import type { NumberFormat } from '../../quant/number-format.ts';
 import { rankSchedules, type Work } from '../cost.ts';
-import { add, binary, constant, type Expr, fma, i32, mul, splat, ternary, unary, vectorType } from '../expression.ts';
-import { KernelBuilder, type Variable } from '../language.ts';
-import { quadOrder } from '../packed-block.ts';
+import { add, binary, i32, mul } from '../expression.ts';
+import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
+import { DirectProduct } from './direct-product.ts';
 import { linearSizes } from './linear-float.ts';
 import { kernelName } from './naming.ts';
-import {
-  blockReader,
-  forUnits,
-  hasLeast,
-  LANES,
-  type PackedOperand,
-  panelBytes,
-  type UnitReader,
-  type UnitSizes,
-  unitSizes,
-} from './packed-product.ts';
-import { dotOf, PackedTiles, type TileSizes } from './packed-tiles.ts';
+import { canMultiply, hasLeast, LANES, panelBytes, unitSizes } from './packed-product.ts';
+import { PackedTiles, type TileSizes } from './packed-tiles.ts';
 import { stagedUnitBytes, tokenLayout } from './panel-stage.ts';
 import { Results, writesFloats } from './results.ts';
 import { forTiles } from './tiles.ts';
-
-const F32X4 = vectorType('f32', LANES);
-const I32X4 = vectorType('i32', LANES);
 
 /** Tiles of tokens x panels read in place. */
 interface DirectSchedule extends Schedule {
@@ -48,89 +35,6 @@ const formatsOf = ({ inputs: [x, w] }: KernelRequest): [NumberFormat, NumberForm
   x!.dtype as NumberFormat,
   w!.dtype as NumberFormat,
 ];
-
-/** Products of few tokens with panels where they lie. */
-class DirectProduct {
-  readonly #k: KernelBuilder;
-  readonly #x: PackedOperand;
-  readonly #w: PackedOperand;
-  readonly #sizes: UnitSizes;
-  readonly #depth: number;
-
-  constructor(k: KernelBuilder, x: PackedOperand, w: PackedOperand, depth: number) {
-    this.#k = k;
-    this.#x = x;
-    this.#w = w;
-    this.#depth = depth;
-    this.#sizes = unitSizes(x.format, w.format, depth);
-  }
-
-  /** Sums [tokens][panels] of tokens token .. by panels panel .. over the whole depth. */
-  tile(token: Expr, tokens: number, panel: Expr, panels: number): Variable[][] {
-    const [k, { unitsPerBlock, units }, xBytes] = [this.#k, this.#sizes, this.#x.format.blockBytes];
-    const rowBytes = units * xBytes;
-    const bytes = panelBytes(this.#w.format, this.#depth);
-    const start = k.let(mul(token, rowBytes));
-    const block = k.variable(mul(panel, bytes));
-    const sums = Array.from({ length: tokens }, () =>
-      Array.from({ length: panels }, () => k.variable(constant(F32X4, 0))),
-    );
-    k.loop(start, add(start, rowBytes), unitsPerBlock * xBytes, (at) => {
-      const reader = blockReader(k, this.#w, this.#sizes, { count: panels, bytes }, block);
-      forUnits(k, this.#sizes, (unit) => {
-        const own = k.let(add(at, mul(unit, xBytes)));
-        this.#unit(sums, (t, offset) => add(own, t * rowBytes + offset), reader(unit));
-      });
-      k.set(block, add(block, panelBlockBytes(this.#w.format)));
-    });
-    return sums;
-  }
-
-  /** Adds one unit's products. `place` is the byte offset of a field of token t's block. */
-  #unit(sums: readonly (readonly Variable[])[], place: (t: number, offset: number) => Expr, reader: UnitReader): void {
-    const [k, { buffer, format: x }, { format: w }, sizes] = [this.#k, this.#x, this.#w, this.#sizes];
-    const spans = Array.from({ length: sizes.spans }, (_, span) => span);
-    const { dtype, byteOffset } = x.codeSum!;
-    const codeSum = (t: number, span: number): Expr =>
-      k.load(buffer, dtype === 'i32' ? 'i32' : 'i16', place(t, byteOffset + 2 * span));
-    const dots = spans.map((span) =>
-      sums.map((row, t) => {
-        const start = w.offset === 0 ? constant(I32X4, 0) : k.let(splat(mul(codeSum(t, span), -w.offset), LANES));
-        return row.map(() => k.variable(start));
-      }),
-    );
-    for (const quad of unitQuads(w, sizes)) {
-      const levels = sums[0]!.map((_, p) => k.let(reader.levels(p, quad)));
-      const own = dots[Math.floor(quad / sizes.quadsPerSpan)]!;
-      for (const [t, row] of own.entries()) {
-        const codes = k.let(splat(k.load(buffer, 'i32', place(t, x.planes[0]!.byteOffset + 4 * quad)), LANES));
-        for (const [p, sum] of row.entries()) k.set(sum, ternary(dotOf(w), sum, codes, levels[p]!));
-      }
-    }
-    const steps = spans.map((span) => sums[0]!.map((_, p) => k.let(reader.step(p, span))));
-    const leasts = hasLeast(w) ? spans.map((span) => sums[0]!.map((_, p) => k.let(reader.least(p, span)))) : [];
-    for (const [t, row] of sums.entries()) {
-      const scale = k.let(splat(k.load(buffer, 'f32', place(t, x.scale.byteOffset)), LANES));
-      const shifts = leasts.map((_, span) => k.let(splat(unary('to_f32', codeSum(t, span)), LANES)));
-      for (const [p, sum] of row.entries()) {
-        const scaled = spans.map((span) => [unary('to_f32', dots[span]![t]![p]!), steps[span]![p]!] as const);
-        const shifted = shifts.map((shift, span) => [shift, leasts[span]![p]!] as const);
-        k.set(sum, fma(sumOfProducts([...scaled, ...shifted]), scale, sum));
-      }
-    }
-  }
-}
-
-function sumOfProducts(pairs: readonly (readonly [Expr, Expr])[]): Expr {
-  const [[a, b], ...rest] = pairs as [readonly [Expr, Expr], ...(readonly [Expr, Expr])[]];
-  return rest.reduce((sum, [x, y]) => fma(x, y, sum), mul(a, b));
-}
-
-/** A unit's quads, those of one stored word after each other. */
-const unitQuads = (w: NumberFormat, { quads }: UnitSizes): number[] =>
-  Array.from({ length: (4 * quads) / SUB_BLOCK }, (_, s) =>
-    quadOrder(w).map((quad) => (s * SUB_BLOCK) / 4 + quad),
-  ).flat();
 
 /** Whole product, read in place; threads split the panels. */
 function emitDirect(k: KernelBuilder, request: KernelRequest, { tokens, panels }: DirectSchedule): void {
@@ -241,25 +145,11 @@ function packedSchedules(request: KernelRequest): PackedSchedule[] {
   return rankSchedules(candidates, (schedule) => packedWork(request, schedule), machine);
 }
 
-/** Whether integer products exist for activations by panels: both in units of the same spans. */
-export function canMultiply(x: KernelRequest['inputs'][number], w: KernelRequest['inputs'][number]): boolean {
-  if (!isNumberFormat(x.dtype) || !isNumberFormat(w.dtype)) return false;
-  const [a, b] = [x.dtype, w.dtype];
-  return (
-    a.codeSum !== null &&
-    a.panelRows === 1 &&
-    b.codeSum === null &&
-    b.panelRows === LANES &&
-    sumSize(a) === b.groupSize &&
-    b.blockSize % a.blockSize === 0
-  );
-}
-
 export const linearPacked: KernelTemplate = {
   op: 'linear',
   name: 'linear packed',
   supports: (request) =>
-    canMultiply(request.inputs[0]!, request.inputs[1]!) &&
+    canMultiply(request.inputs[0]!.dtype, request.inputs[1]!.dtype) &&
     request.machine.lanes === LANES &&
     request.output.dtype === 'f32' &&
     writesFloats(request),

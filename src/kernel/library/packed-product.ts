@@ -2,7 +2,15 @@
  * What kernels of packed weights by quantised activations share: the product's sizes, and panels as a tile reads them, one
  * unit at a time. A unit is a block of activations: `spans` groups of weights under one scale each.
  */
-import { type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import type { ElementType } from '../../ir/dtype.ts';
+import {
+  isNumberFormat,
+  levelBits,
+  type NumberFormat,
+  panelBlockBytes,
+  SUB_BLOCK,
+  sumSize,
+} from '../../quant/number-format.ts';
 import { add, type BufferParam, type Expr, mul, type Operand, unary } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 import { loadField, panelIntegers, panelLevels, subBlockBytes } from '../packed-block.ts';
@@ -40,6 +48,22 @@ export function unitSizes(x: NumberFormat, w: NumberFormat, depth: number): Unit
 
 /** Whether values have a term besides scale * (code - offset): a minimum or a stored zero point. */
 export const hasLeast = ({ min, zeroPoint }: NumberFormat): boolean => min !== null || zeroPoint !== null;
+
+/** The dot product of activations with levels of a format, in one instruction where 7 bits or the machine allow it. */
+export const dotOf = (w: NumberFormat): 'dot8u7' | 'dot8u8' => (levelBits(w) < 8 ? 'dot8u7' : 'dot8u8');
+
+/** Whether integer products exist for activations by panels: both in units of the same spans. */
+export function canMultiply(x: ElementType, w: ElementType): boolean {
+  if (!isNumberFormat(x) || !isNumberFormat(w)) return false;
+  return (
+    x.codeSum !== null &&
+    x.panelRows === 1 &&
+    w.codeSum === null &&
+    w.panelRows === LANES &&
+    sumSize(x) === w.groupSize &&
+    w.blockSize % x.blockSize === 0
+  );
+}
 
 /** What a tile reads of its panels in the unit at hand. A value is step * (level - offset) + least. */
 export interface UnitReader {

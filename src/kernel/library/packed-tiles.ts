@@ -7,8 +7,6 @@
  * Loops, outermost first: tokens whose staged form fits half of L2; a few panels; a chunk of the depth whose decoded
  * panels fit half of L1; tiles of tokens; the panels again. f32 sums wait in scratch between chunks.
  */
-import type { NumberFormat } from '../../quant/number-format.ts';
-import { levelBits } from '../../quant/number-format.ts';
 import {
   add,
   binary,
@@ -24,7 +22,7 @@ import {
   vectorType,
 } from '../expression.ts';
 import type { KernelBuilder, Variable } from '../language.ts';
-import { hasLeast, LANES, type PackedOperand, type UnitSizes } from './packed-product.ts';
+import { dotOf, hasLeast, LANES, type PackedOperand, type UnitSizes } from './packed-product.ts';
 import { PanelStage, TokenStage } from './panel-stage.ts';
 import type { Results } from './results.ts';
 import { forTiles } from './tiles.ts';
@@ -51,9 +49,6 @@ export interface TiledProduct {
   /** A multiply-add that rounds once: integer sums may stand above SUM_ORIGIN. */
   readonly hasFma: boolean;
 }
-
-/** The dot product of activations with levels of a format, in one instruction where 7 bits or the machine allow it. */
-export const dotOf = (w: NumberFormat): 'dot8u7' | 'dot8u8' => (levelBits(w) < 8 ? 'dot8u7' : 'dot8u8');
 
 /** Lane j of the result is lane (j + by) % 4. */
 const turned = (v: Expr, by: number): Expr =>

@@ -37,9 +37,13 @@ export interface RowDotSchedule extends Schedule {
 }
 
 /** x [m, depth] and w [n, depth], dense. */
-export interface RowDotProblem {
+export interface RowDotProblem extends RowDotOperands {
   readonly m: number;
   readonly n: number;
+}
+
+/** Two matrices of rows of `depth` elements. */
+export interface RowDotOperands {
   readonly depth: number;
   readonly x: { readonly buffer: BufferParam; readonly dtype: FloatType };
   readonly w: { readonly buffer: BufferParam; readonly dtype: FloatType };
@@ -65,7 +69,8 @@ export function emitRowDots(
   });
 }
 
-interface Tile {
+/** Rows of x and of w, each neighbours. */
+export interface RowDotTile {
   readonly token: Expr;
   readonly tokens: number;
   readonly row: Expr;
@@ -73,11 +78,11 @@ interface Tile {
 }
 
 /** The sums of one tile, [tokens][rows], each a vector whose lanes are still to be added. */
-function dotTile(
+export function dotTile(
   k: KernelBuilder,
-  { depth, x, w }: RowDotProblem,
+  { depth, x, w }: RowDotOperands,
   schedule: RowDotSchedule,
-  { token, tokens, row, rows }: Tile,
+  { token, tokens, row, rows }: RowDotTile,
 ): Expr[] {
   const zero = constant(vectorType('f32', k.lanes), 0);
   const [xBytes, wBytes] = [FLOAT_BYTES[x.dtype], FLOAT_BYTES[w.dtype]];

@@ -15,7 +15,13 @@ import { dequantizeRow } from './packed-rows.ts';
 const INDEX_MEMORY: Readonly<Record<string, MemoryType>> = { i32: 'i32', u32: 'i32', i8: 'i8', u8: 'u8' };
 
 /** Entry i of an index tensor, clamped into 0..count - 1. */
-function clampedIndex(k: KernelBuilder, { dtype }: TensorType, buffer: BufferParam, i: Expr, count: number): Expr {
+export function clampedIndex(
+  k: KernelBuilder,
+  { dtype }: TensorType,
+  buffer: BufferParam,
+  i: Expr,
+  count: number,
+): Expr {
   const index = k.loadAt(buffer, INDEX_MEMORY[dtype as string]!, i);
   if (dtype === 'u32') return k.let(binary('min_u', index, count - 1));
   return k.let(min(binary('max', index, 0), i32(count - 1)));
