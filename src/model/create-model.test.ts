@@ -32,6 +32,8 @@ const refused: readonly [name: string, change: Readonly<Record<string, unknown>>
   ['llama', { partial_rotary_factor: 0.2 }, 'BAD_FILE', /partial_rotary_factor/],
   ['gemma3', { layer_types: ['full_attention'] }, 'BAD_FILE', /layer_types.*3/],
   ['gemma3', { use_bidirectional_attention: true }, 'UNSUPPORTED_FEATURE', /bidirectional/],
+  ['llama', { rope_interleaved: true }, 'UNSUPPORTED_FEATURE', /rope_interleaved/],
+  ['gpt2', { n_head: 5 }, 'BAD_FILE', /n_head 5/],
   ['phi3', { attention_bias: true }, 'UNSUPPORTED_FEATURE', /attention_bias.*true/],
   ['gpt2', { scale_attn_by_inverse_layer_idx: true }, 'UNSUPPORTED_FEATURE', /inverse_layer_idx/],
   ['mistral', { sliding_window: -1 }, 'BAD_FILE', /sliding_window/],

@@ -1,4 +1,5 @@
 /** GPT-2: learned positions, LayerNorm, biases everywhere, matrices that checkpoints store as [in, out]. */
+import { BitloomError } from '../ir/error.ts';
 import { nn, numpy as np } from '../tensor/index.ts';
 import {
   attention,
@@ -53,6 +54,8 @@ export const gpt2: ModelFamily = {
     const isTransposed = choiceField(config, 'conv1d_layout', ['in_out', 'out_in'], 'in_out') === 'in_out';
     const project = (name: string, outFeatures: number, inFeatures: number) =>
       linear(name, outFeatures, inFeatures, { hasBias: true, isTransposed });
+    if (dim % nHeads !== 0)
+      throw new BitloomError('BAD_FILE', `config: n_embd ${dim} is no multiple of n_head ${nHeads}`);
     const isTied = booleanField(config, 'tie_word_embeddings', true);
     const model = decoder({
       vocabSize,

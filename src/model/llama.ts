@@ -17,6 +17,7 @@ export const llama: ModelFamily = {
   source: 'Touvron et al. 2023 (LLaMA); Grattafiori et al. 2024 (The Llama 3 Herd of Models)',
   differences: 'the plain one: norms before attention and SwiGLU, grouped queries, rotary positions',
   defaults: { max_position_embeddings: 2048, rms_norm_eps: 1e-6, tie_word_embeddings: false },
+  fixed: { rope_interleaved: false },
   create(config) {
     const sizes = readSizes(config);
     const rotary = readRotary(config, sizes.headDim);
