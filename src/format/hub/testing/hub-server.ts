@@ -96,12 +96,10 @@ async function sendBody(response: ServerResponse, body: Uint8Array, { cutAfter, 
   const limit = Math.min(cutAfter ?? stallAfter ?? body.length, body.length);
   for (let at = 0; at < limit; at += PIECE_BYTES) {
     const piece = body.subarray(at, Math.min(at + PIECE_BYTES, limit));
-    if (!response.write(piece)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
+    await new Promise<void>((resolve) => response.write(piece, () => resolve()));
   }
   if (cutAfter !== undefined) {
-    // What was written leaves before the line breaks.
-    response.flushHeaders();
-    setTimeout(() => response.destroy(), 2);
+    response.destroy();
   } else if (stallAfter === undefined) response.end();
 }
 
