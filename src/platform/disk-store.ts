@@ -130,7 +130,11 @@ export function diskStore(folder: string): FileStore {
       const target = await readlink(at(path)).catch(() => undefined);
       return target && relative(root, resolve(dirname(at(path)), target)).replaceAll(sep, '/');
     },
-    remove: (path) => writing(at(path), () => rm(at(path), { recursive: true, force: true })),
+    async remove(path) {
+      await rm(at(path), { recursive: true, force: true }).catch((cause) => {
+        throw writeError(at(path), cause);
+      });
+    },
     lock: (name, onWait, signal) => lockFile(at(name), onWait, signal),
     availableBytes: () => availableBytes(root),
     persist: async () => true,

@@ -21,7 +21,7 @@ interface SyncHandle {
 }
 const LINK = '.link';
 /** A page's draft is made to count after this many bytes, or after half of what the file had: closing copies the file. */
-const DRAFT_BYTES = 2 ** 24;
+const DRAFT_BYTES = 2 ** 22;
 
 const nameOf = (error: unknown): string => (error instanceof Error || error instanceof DOMException ? error.name : '');
 const isMissing = (error: unknown): boolean => ['NotFoundError', 'TypeMismatchError'].includes(nameOf(error));
