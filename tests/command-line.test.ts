@@ -115,5 +115,7 @@ test('inspect tells what is in a checkpoint', async () => {
     format: 'safetensors',
     architecture: 'LlamaForCausalLM',
     parameters: 6951168,
+    memory: { weightBytes: 13_902_336, contextLength: 512, fits: true },
+    notRunnable: null,
   });
 });

@@ -1,4 +1,5 @@
 /** `bitloom inspect`: what a checkpoint holds, from its header alone. */
+import { estimate, type MemoryEstimate } from '../engine/estimate.ts';
 import { openSource } from '../engine/source.ts';
 import {
   chooseWeights,
@@ -9,6 +10,7 @@ import {
   type TensorFile,
 } from '../format/index.ts';
 import { dtypeName } from '../ir/dtype.ts';
+import { BitloomError } from '../ir/error.ts';
 import { elementCount } from '../ir/shape.ts';
 import { EXIT } from './exit-code.ts';
 import { type HubFlags, hubOptions } from './hub-flags.ts';
@@ -34,12 +36,19 @@ export async function inspect(model: string, options: InspectOptions, terminal: 
   const counted = countBytes(files);
   const opened = await openWeights(counted.files, weights ?? (await chooseWeights(files)));
   try {
-    const report = summarize(counted.sizeBytes(), await readHeader(files, opened));
+    const memory = await estimate(model, { hub: hubOptions(options), onWarning }).catch(notRunnable);
+    const report = summarize(counted.sizeBytes(), await readHeader(files, opened), memory);
     terminal.write(options.json ? `${JSON.stringify(report)}\n` : describe(report));
     return EXIT.done;
   } finally {
     await opened.close();
   }
+}
+
+/** Why a checkpoint that can be read cannot be run: inspecting it is none the less of use. */
+function notRunnable(error: unknown): string {
+  if (error instanceof BitloomError) return error.message;
+  throw error;
 }
 
 /** The same files, and the bytes of the weights files opened among them. */
@@ -87,6 +96,9 @@ interface Report {
   readonly parameters: number;
   /** Bits of storage a parameter takes, scales included. */
   readonly bitsPerWeight: number;
+  /** What running it takes; null where it cannot be run, and why. */
+  readonly memory: MemoryEstimate | null;
+  readonly notRunnable: string | null;
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: readonly {
     readonly name: string;
@@ -96,7 +108,11 @@ interface Report {
   }[];
 }
 
-function summarize(sizeBytes: number, { format, architecture, config, file }: Header): Report {
+function summarize(
+  sizeBytes: number,
+  { format, architecture, config, file }: Header,
+  memory: MemoryEstimate | string,
+): Report {
   const entries = [...file.tensors.values()];
   const parameters = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const tensorBytes = entries.reduce((sum, entry) => sum + entry.byteLength, 0);
@@ -107,6 +123,8 @@ function summarize(sizeBytes: number, { format, architecture, config, file }: He
     architecture,
     parameters,
     bitsPerWeight: parameters === 0 ? 0 : (8 * tensorBytes) / parameters,
+    memory: typeof memory === 'string' ? null : memory,
+    notRunnable: typeof memory === 'string' ? memory : null,
     config,
     tensors: entries.map((entry) => ({
       name: entry.name,
@@ -124,6 +142,7 @@ function describe(report: Report): string {
     ['format', `${format}, ${formatBytes(sizeBytes)}`],
     ['architecture', architecture ?? 'not named'],
     ['parameters', `${parameters.toLocaleString('en')}, ${bitsPerWeight.toFixed(2)} bits each`],
+    report.memory === null ? ['not to be run', report.notRunnable ?? ''] : ['memory', describeMemory(report.memory)],
   ]);
   const settings = table(Object.entries(config).map(([key, value]) => [`  ${key}`, shorten(value)]));
   const list = table([
@@ -136,6 +155,18 @@ function describe(report: Report): string {
     ]),
   ]);
   return `${[summary, settings, list].filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+function describeMemory({
+  totalBytes,
+  weightBytes,
+  cacheBytes,
+  scratchBytes,
+  contextLength,
+  fits,
+}: MemoryEstimate): string {
+  const parts = `weights ${formatBytes(weightBytes)}, a context of ${contextLength} ${formatBytes(cacheBytes)}, work ${formatBytes(scratchBytes)}`;
+  return `${formatBytes(totalBytes)} to run it (${parts})${fits ? '' : '; more than there is here'}`;
 }
 
 /** One line of at most 80 characters. */

@@ -1,6 +1,5 @@
 /** Memory that a model needs, from its header and config alone: told before loading, and why `load` refuses. */
 import { platform } from '#platform';
-import type { HubOptions } from '../format/hub/index.ts';
 import { isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { byteLength } from '../ir/shape.ts';
@@ -9,6 +8,7 @@ import { MAXIMUM_BYTES } from '../target/wasm/index.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { cacheTypes, type KvCacheType } from './kv-cache.ts';
 import { findWeight, PanelLoader, placedElement, type WeightSource } from './load-weights.ts';
+import type { LoadOptions } from './model.ts';
 import { PREFILL_CHUNK, STEP_SIZES } from './sequence.ts';
 import type { ModelSource } from './source.ts';
 
@@ -23,15 +23,11 @@ export function chooseContext({ contextLength }: Pick<CausalModel, 'contextLengt
   throw new BitloomError('INVALID_ARGUMENT', message, { contextLength: wanted });
 }
 
-export interface EstimateOptions {
-  /** As for `load`. */
-  readonly contextLength?: number | undefined;
-  /** As for `load`. */
-  readonly kvCacheType?: KvCacheType | undefined;
-  /** As for `load`. Of files that the cache lacks only the headers are read. */
-  readonly hub?: HubOptions | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
+/** As for `load`. Of files that the hub's cache lacks only the headers are read. */
+export type EstimateOptions = Pick<
+  LoadOptions,
+  'contextLength' | 'kvCacheType' | 'hub' | 'worker' | 'signal' | 'onWarning'
+>;
 
 /** Bytes of memory. */
 export interface MemoryEstimate {
@@ -103,8 +99,8 @@ export async function estimate(
   source: ModelSource = platform.assetPath('tiny'),
   options: EstimateOptions = {},
 ): Promise<MemoryEstimate> {
-  const { contextLength, kvCacheType = 'f16', signal, hub } = options;
-  const checkpoint = await openCheckpoint(source, { signal, hub, download: false });
+  const { contextLength, kvCacheType = 'f16', signal, hub, onWarning } = options;
+  const checkpoint = await openCheckpoint(source, { signal, hub, onWarning, download: false });
   try {
     const model = createModel(checkpoint.config);
     return estimateMemory(checkpoint, model, chooseContext(model, contextLength), kvCacheType);

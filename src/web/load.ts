@@ -74,8 +74,7 @@ async function begin(
   try {
     const sent = isFileSet(source) ? { fileSet: source.name } : source;
     const page = isPage() ? document.baseURI : globalThis.location.href;
-    const options = method === 'load' ? { ...rest, onWarning } : rest;
-    return { value: await peer.call(method, [sent, options, page]), peer, engine };
+    return { value: await peer.call(method, [sent, { ...rest, onWarning }, page]), peer, engine };
   } catch (error) {
     engine.end();
     throw error;
@@ -98,9 +97,9 @@ export async function loadWith(
 export async function estimateWith(
   ways: EngineWays,
   source: ModelSource | undefined,
-  options: EstimateOptions,
+  { onWarning = toConsole, ...options }: EstimateOptions,
 ): Promise<MemoryEstimate> {
-  const { value, engine } = await begin(ways, 'estimate', source, { ...options, onWarning: toConsole });
+  const { value, engine } = await begin(ways, 'estimate', source, { ...options, onWarning });
   engine.end();
   return value as MemoryEstimate;
 }
