@@ -49,7 +49,7 @@ const cases: readonly (readonly [name: string, overrides?: Readonly<Record<strin
   ['gemma2', { query_pre_attn_scalar: 32 }],
   ['gemma3', { sliding_window_pattern: 6, num_hidden_layers: 7 }],
   ['phi3', { sliding_window: null }], // nor for Phi-3, where it is switched off
-  ['phi4-short', { max_position_embeddings: 256, original_max_position_embeddings: 128 }],
+  ['phi4-short', { max_position_embeddings: 1024, original_max_position_embeddings: 512 }], // its contexts are multiples of 256
   ['phi4-long'],
   ['olmo2'],
   ['qwen2-moe'],
