@@ -11,6 +11,8 @@ export interface Workload {
   readonly note: string;
   /** Threads that work all the time while it runs, where that is not `threads` of the options; 0 = unknown. */
   readonly busyThreads?: number;
+  /** The processes that work, where that is not this one alone. */
+  processes?(): readonly number[];
   /** Does the work. A workload that measures itself returns its value in the unit of the case. */
   run(iterations: number): number | undefined | Promise<number | undefined>;
 }

@@ -165,6 +165,79 @@ function threadCases(): Case[] {
   }));
 }
 
+/** Prompt of the large model in Chromium: the peer takes minutes for a longer one. */
+const SHORT_PROMPT = 32;
+
+/** The same work in a page of Chromium, against what runs language models on a browser's CPU today. */
+function chromiumModelCases(): Case[] {
+  const rows: readonly [ModelSize, ModelFormat, prompt: number, decoded: number, prefill: number, decode: number][] = [
+    ['110M', 'Q4_0', PROMPT_TOKENS, 32, 12, 7],
+    ['110M', 'Q8_0', PROMPT_TOKENS, 32, 12, 7],
+    ['1.1B', 'Q4_0', SHORT_PROMPT, 4, 15, 10],
+  ];
+  return rows.flatMap(([size, format, promptTokens, decodedTokens, prefillGoal, decodeGoal]) => {
+    const model = `${size}-${format}`;
+    return THREADS.flatMap((threads): Case[] => {
+      const { layerWeights, decodeWeights } = modelCost(size);
+      const bytesPerToken = decodeWeights * BYTES_PER_WEIGHT[format];
+      const about = `${model}, ${plural(threads)}, in Chromium`;
+      return [
+        {
+          name: `chromium-prefill-${model}-${threads}t`,
+          title: `prefill of ${promptTokens} tokens, ${about}`,
+          unit: UNITS.tokens,
+          isQuick: false,
+          contenders: [
+            ...inChromium('wllama', { work: 'prefill', model, tokens: promptTokens, threads }),
+            ceiling('dot8', threads, 0, 1 / (2 * layerWeights)),
+          ],
+          goals: [{ against: 'wllama', atLeast: prefillGoal }],
+        },
+        {
+          name: `chromium-decode-${model}-${threads}t`,
+          title: `decode, ${about}`,
+          unit: UNITS.tokens,
+          isQuick: false,
+          contenders: [
+            ...inChromium('wllama', { work: 'decode', model, tokens: decodedTokens, threads }),
+            ceiling('read', threads, bytesPerToken, 1 / bytesPerToken),
+          ],
+          goals: [{ against: 'wllama', atLeast: decodeGoal }],
+        },
+      ];
+    });
+  });
+}
+
+/** bitloom and a peer, each in a page of its own. */
+const inChromium = (peer: string, options: Contender['options']): Contender[] => [
+  contender('bitloom', 'ours', 'chromium', { page: 'bitloom', ...options }),
+  contender(peer, 'peer', 'chromium', { page: peer, ...options }),
+];
+
+/** From a file in memory to the first token, and f32 products, in Chromium. */
+function chromiumCases(): Case[] {
+  return THREADS.flatMap((threads): Case[] => [
+    {
+      name: `chromium-first-token-${threads}t`,
+      title: `110M-Q4_0 from memory to the first token, ${plural(threads)}, in Chromium`,
+      unit: UNITS.milliseconds,
+      isQuick: false,
+      contenders: inChromium('wllama', { work: 'first-token', model: '110M-Q4_0', threads }),
+      goals: [{ against: 'wllama', atLeast: 2 }],
+    },
+    ...[512, 1024].map(
+      (size): Case => ({
+        name: `chromium-gemm-${size}-${threads}t`,
+        title: `f32 matrix product ${size}, ${plural(threads)}, in Chromium`,
+        unit: UNITS.gflops,
+        isQuick: false,
+        contenders: [...inChromium('tfjs-wasm', { work: 'gemm', size, threads }), ceiling('fma', threads)],
+      }),
+    ),
+  ]);
+}
+
 /** Process start to first token, peak memory, and the time to generate all kernels. */
 function coldCases(): Case[] {
   const model = '1.1B-Q4_0';
@@ -213,4 +286,6 @@ export const allCases = (dramBytes: number): Case[] => [
   ...modelCases('1.1B', 'Q4_0', false),
   ...threadCases(),
   ...coldCases(),
+  ...chromiumModelCases(),
+  ...chromiumCases(),
 ];

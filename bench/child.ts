@@ -13,11 +13,11 @@ const send = (message: ChildMessage): void => {
 
 /** One timed run of `iterations`. The counters are read outside the timed part. */
 async function takeSample(workload: Workload, iterations: number, nThreads: number): Promise<SampleMessage> {
-  const before = readScheduler();
+  const before = readScheduler(workload.processes?.());
   const start = performance.now();
   const own = await workload.run(iterations);
   const seconds = (performance.now() - start) / 1000;
-  const share = disturbedShare(before, readScheduler(), nThreads);
+  const share = disturbedShare(before, readScheduler(workload.processes?.()), nThreads);
   const value = own ?? (workload.workPerIteration * iterations) / seconds;
   return { kind: 'sample', value, seconds, iterations, disturbedShare: share };
 }

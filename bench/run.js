@@ -35,7 +35,17 @@ await build({
   target: 'node20',
   logLevel: 'warning',
 });
-if (!existsSync(`${here}peers/node_modules/onnxruntime-web`)) {
+await build({
+  entryPoints: [`${here}pages/page.ts`],
+  outdir: `${outdir}/pages`,
+  bundle: true,
+  splitting: true,
+  platform: 'browser',
+  format: 'esm',
+  target: 'es2022',
+  logLevel: 'warning',
+});
+if (!existsSync(`${here}peers/node_modules/@wllama`)) {
   console.error('bench: peers are not installed; to measure them: (cd bench/peers && npm ci --ignore-scripts)');
 }
 const { status } = spawnSync(process.execPath, [`${outdir}/main.mjs`, ...process.argv.slice(2)], {

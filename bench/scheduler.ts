@@ -20,13 +20,13 @@ export interface SchedulerReading {
 const TICK_MS = 10;
 const STEAL_COLUMN = 8;
 
-/** Reads the counters of all threads of this process; null where the system has none (macOS, Windows). */
-export function readScheduler(): SchedulerReading | null {
+/** Reads the counters of all threads of this process, or of others; null where the system has none (macOS, Windows). */
+export function readScheduler(processes: readonly number[] = [process.pid]): SchedulerReading | null {
   const threads = new Map<string, ThreadTimes>();
   try {
-    for (const thread of readdirSync('/proc/self/task')) {
-      const times = readThread(thread);
-      if (times !== null) threads.set(thread, times);
+    for (const path of processes.flatMap(threadPaths)) {
+      const times = readThread(path);
+      if (times !== null) threads.set(path, times);
     }
     const cpu = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!.split(/\s+/);
     const stolenMs = Number(cpu[STEAL_COLUMN] ?? 0) * TICK_MS;
@@ -36,10 +36,19 @@ export function readScheduler(): SchedulerReading | null {
   }
 }
 
-/** Null for a thread that has just ended, or where the kernel keeps no such counters. */
-function readThread(thread: string): ThreadTimes | null {
+/** Folders of a process's threads; none for a process that has just ended. */
+function threadPaths(id: number): string[] {
   try {
-    const [ran, waited] = readFileSync(`/proc/self/task/${thread}/schedstat`, 'utf8').split(' ').map(Number);
+    return readdirSync(`/proc/${id}/task`).map((thread) => `/proc/${id}/task/${thread}`);
+  } catch {
+    return [];
+  }
+}
+
+/** Null for a thread that has just ended, or where the kernel keeps no such counters. */
+function readThread(path: string): ThreadTimes | null {
+  try {
+    const [ran, waited] = readFileSync(`${path}/schedstat`, 'utf8').split(' ').map(Number);
     return { ranNs: ran!, waitedNs: waited! };
   } catch {
     return null;

@@ -43,6 +43,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript',
   '.css': 'text/css',
   '.json': 'application/json',
+  '.wasm': 'application/wasm',
 };
 
 function sendFile(response: ServerResponse, path: string, range: string | undefined): void {
