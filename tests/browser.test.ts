@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { load } from '../src/engine/index.ts';
+import { writeTinyGguf } from './browser/gguf-file.ts';
 import { findChromium, launch, OWN_FOLDERS, openPage, type SiteOptions, serve } from './browser/page.ts';
 
 const { goldens } = JSON.parse(readFileSync(new URL('../assets/tiny/goldens.json', import.meta.url), 'utf8')) as {
@@ -95,6 +97,28 @@ describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is i
     elsewhere.close();
     expect(result).toEqual(replies(1, 4)[0]);
   });
+
+  test.each(['Q4_K'])(
+    'a %s GGUF file gives the tokens that Node gives, by address, as a Blob and as bytes',
+    async (format) => {
+      const file = await writeTinyGguf(format);
+      const { prompt } = goldens[0]!;
+      const maxTokens = TOKENS / 2;
+      const here = await load(file.path, { kvCacheType: 'f32', threads: 2, onWarning: () => {} });
+      const options = { temperature: 0, maxTokens, ignoreEos: true };
+      const { tokens } = await here.generate(prompt, options).result;
+      const { formats } = here.info;
+      await here.dispose();
+      expect(formats[0]).toContain(format);
+      const site = await serve({ ...OWN_FOLDERS, '/file/': file.folder }, { isolated: true, policy: 'strict' });
+      const other = await openPage(browser, site.address + SCRIPT);
+      const there = await other.evaluate(`gguf("./file/model.gguf", ${JSON.stringify(prompt)}, ${maxTokens})`);
+      expect(there).toEqual([tokens, tokens, tokens].map((each) => ({ tokens: each, formats, threads: 2 })));
+      await other.close();
+      site.close();
+      file.remove();
+    },
+  );
 
   test('picked files, which cannot leave the page whole, are read piece by piece from the worker', async () => {
     const result = await run<{ tokens: number[] }>('picked()');

@@ -52,6 +52,19 @@ async function picked() {
   return { tokens, text, source: model.info.source };
 }
 
+/** The same file in the three ways to give one. @param {string} address @param {string} prompt @param {number} maxTokens */
+async function gguf(address, prompt, maxTokens) {
+  const blob = await (await fetch(address)).blob();
+  const outcomes = [];
+  for (const source of [address, blob, new Uint8Array(await blob.arrayBuffer())]) {
+    const { model } = await open(source, { threads: 2 });
+    const { tokens } = await model.generate(prompt, { temperature: 0, maxTokens, ignoreEos: true }).result;
+    outcomes.push({ tokens, formats: model.info.formats, threads: model.info.threads });
+    await model.dispose();
+  }
+  return outcomes;
+}
+
 const codeAndCause = (/** @type {unknown} */ error) => {
   const { code, cause } = told(error);
   return { code, cause };
@@ -98,4 +111,16 @@ async function endless() {
   void reply.next();
 }
 
-Object.assign(globalThis, { bitloom, load, told, open, goldens, picked, aborts, endless, fromElsewhere, ready: true });
+Object.assign(globalThis, {
+  bitloom,
+  load,
+  told,
+  open,
+  goldens,
+  gguf,
+  picked,
+  aborts,
+  endless,
+  fromElsewhere,
+  ready: true,
+});
