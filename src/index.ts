@@ -19,6 +19,7 @@ export type {
   TokenLogprob,
 } from './engine/index.ts';
 export { Chat, estimate } from './engine/index.ts';
+export * as hub from './format/hub/index.ts';
 export { type FileSet, memoryFiles, pickedFiles } from './format/index.ts';
 export type { DType, ElementType } from './ir/dtype.ts';
 export { BitloomError, type ErrorCode } from './ir/error.ts';

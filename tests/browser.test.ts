@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { load } from '../src/engine/index.ts';
+import { load, type MemoryEstimate } from '../src/engine/index.ts';
 import { writeTinyGguf } from './browser/gguf-file.ts';
 import { findChromium, launch, OWN_FOLDERS, openPage, type SiteOptions, serve } from './browser/page.ts';
 
@@ -134,6 +134,16 @@ describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is i
     expect(unsent).toMatchObject({ code: 'INVALID_ARGUMENT', details: { option: 'onlyOnce' } });
     const nameless = await run('load("./assets/tiny", { worker: "./nothing.js" }).catch(told)');
     expect(nameless).toMatchObject({ code: 'NO_DEVICE' });
+  });
+
+  test('a machine without SIMD, and one with too little memory, are told by name', async () => {
+    expect(await run('withoutSimd()')).toMatchObject({
+      code: 'NO_DEVICE',
+      message: expect.stringContaining('no SIMD'),
+    });
+    const told = await run<MemoryEstimate>('bitloom.estimate("./assets/tiny", { contextLength: 256 })');
+    expect(told).toMatchObject({ contextLength: 256, limitBytes: 2 ** 32, availableBytes: null, fits: true });
+    expect(told.totalBytes).toBe(told.weightBytes + told.cacheBytes + told.scratchBytes);
   });
 
   test('a signal ends loading and replies, with its own reason; the model answers again', async () => {

@@ -21,6 +21,7 @@ export type {
   TokenFacts,
   TokenLogprob,
 } from '../engine/index.ts';
+export * as hub from '../format/hub/index.ts';
 export { type FileSet, memoryFiles, pickedFiles } from '../format/index.ts';
 export type { DType, ElementType } from '../ir/dtype.ts';
 export { BitloomError, type ErrorCode } from '../ir/error.ts';

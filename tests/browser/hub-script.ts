@@ -41,19 +41,7 @@ async function generate(id: string, hub: FetchOptions, prompt: string, maxTokens
   return tokens;
 }
 
-async function dump(): Promise<string[]> {
-  const out: string[] = [];
-  const walk = async (d: FileSystemDirectoryHandle, prefix: string): Promise<void> => {
-    for await (const [name, h] of (d as any).entries()) {
-      if (h.kind === 'directory') await walk(h, `${prefix}${name}/`);
-      else out.push(`${prefix}${name} ${(await h.getFile()).size}`);
-    }
-  };
-  await walk(await navigator.storage.getDirectory(), '');
-  return out;
-}
 const METHODS: Readonly<Record<string, (...args: never[]) => unknown>> = {
-  dump,
   fetchModel,
   generate,
   list: cache.list,

@@ -103,6 +103,15 @@ async function fromElsewhere(origin) {
   return (await model.generate(known[0].prompt, { temperature: 0, maxTokens: 4, ignoreEos: true }).result).tokens;
 }
 
+/** An engine that knows no SIMD. */
+async function withoutSimd() {
+  const { validate } = WebAssembly;
+  WebAssembly.validate = () => false;
+  const outcome = await load('./assets/tiny', { worker: false }).catch(told);
+  WebAssembly.validate = validate;
+  return outcome;
+}
+
 /** Begins a reply that nobody waits for. */
 async function endless() {
   const { model } = await open('./assets/tiny', {});
