@@ -133,6 +133,12 @@ describe('unary functions', () => {
     expectClose(run(f, x), [x], exact, math.MATH_ERROR[name]);
   });
 
+  it('expNegative stays within its bound down to -87, and is 0 below', () => {
+    const x = [0, -0, -87, ...spread(1500, 16).map((v) => -Math.abs(v))].filter((v) => v >= -87);
+    expectClose(run(math.expNegative, x), [x], Math.exp, math.MATH_ERROR.expNegative);
+    expect([...run(math.expNegative, [-87.1, -3e38, Number.NEGATIVE_INFINITY])]).toEqual([0, 0, 0]);
+  });
+
   it('keeps sine within -1..1 however large the argument', () => {
     for (const y of run(math.sin, [1e6, 3e9, 1e20, -3e38])) expect(Math.abs(y)).toBeLessThanOrEqual(1);
   });

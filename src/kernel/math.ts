@@ -14,6 +14,7 @@ import type { KernelBuilder } from './language.ts';
  */
 export const MATH_ERROR = {
   exp: { ulp: 2 },
+  expNegative: { ulp: 2 },
   expm1: { ulp: 3 },
   log: { ulp: 2 },
   log1p: { ulp: 4 },
@@ -84,6 +85,22 @@ export function exp(k: KernelBuilder, x: Expr): Expr {
   const whole = k.let(unary('to_i32', n));
   const half = k.let(binary('shr_s', whole, 1));
   return mul(mul(p, powerOfTwo(half)), powerOfTwo(sub(whole, half)));
+}
+
+/** Adding this to a float of magnitude below 2^22 leaves it rounded to an integer in the lowest bits. */
+const ROUNDER = 1.5 * 2 ** 23;
+
+/**
+ * e^x for x <= 0, exactly 0 below -87: what softmax needs, in two thirds of the operations of `exp` and
+ * half of the instructions. NaN gives any number.
+ */
+export function expNegative(k: KernelBuilder, x: Expr): Expr {
+  const rounded = k.let(fma(x, Math.LOG2E, ROUNDER));
+  const n = k.let(sub(rounded, ROUNDER));
+  const r = k.let(fma(n, -LN2_LOW, fma(n, -LN2_HIGH, x)));
+  const p = add(fma(mul(r, r), polynomial(r, EXP), r), 1);
+  const power = asFloat(add(asInt(p), shl(asInt(rounded), 23)));
+  return select(binary('lt', x, -87), 0, power);
 }
 
 /** e^x - 1, accurate near 0. */

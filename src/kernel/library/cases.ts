@@ -322,7 +322,7 @@ function attentionCases(): KernelCase[] {
     { seqLen = 1, heads = 2, kvHeads = 1, context = 8, dim = 8, valueDim = 0, start = 0, cache = 'f32' as ElementType },
     attrs: Attributes = {},
   ): KernelCase => ({
-    template: isPacked(cache) ? 'packed attention' : 'attention',
+    template: `${isPacked(cache) ? 'packed ' : ''}attention${(seqLen * heads) / kvHeads < 12 ? '' : ' tiles'}`,
     op: isPacked(cache) ? packedAttentionOp : attentionOp,
     inputs: [
       tensor('f32', seqLen, heads, dim),
@@ -349,6 +349,10 @@ function attentionCases(): KernelCase[] {
     make({ heads: 8, kvHeads: 2, context: 70, start: 65, dim: 96, valueDim: 64, cache: packedFormat('Q8_0')! }),
     make({ seqLen: 13, heads: 3, kvHeads: 1, context: 64, start: 11, dim: 64, cache: CACHE_FORMAT }),
     make({ seqLen: 6, context: 48, start: 36, dim: 32, cache: CACHE_FORMAT }, { window: 5, softCap: 2 }),
+    make({ seqLen: 50, heads: 3, kvHeads: 3, context: 129, start: 79, dim: 20, valueDim: 12 }),
+    make({ seqLen: 19, heads: 5, kvHeads: 1, context: 64, start: 0, dim: 4, cache: 'bf16' }, { causal: false }),
+    make({ seqLen: 49, heads: 2, context: 100, start: 40, dim: 16, cache: 'f16' }, { window: 20 }),
+    make({ seqLen: 3, heads: 4, kvHeads: 2, context: 24, start: 3, dim: 32, cache: CACHE_FORMAT }, { window: 3 }),
   ];
 }
 

@@ -39,18 +39,19 @@ export class DirectProduct {
     this.#sizes = unitSizes(x.format, w.format, depth);
   }
 
-  /** Sums [tokens][panels] of tokens token .. by panels panel .. over the whole depth. */
-  tile(token: Expr, tokens: number, panel: Expr, panels: number): Variable[][] {
+  /** Sums [tokens][panels] of tokens token .. by `panels` panels, `apart` from each other, over the whole depth. */
+  tile(token: Expr, tokens: number, panel: Expr, panels: number, apart: Expr): Variable[][] {
     const [k, { unitsPerBlock, units }, xBytes] = [this.#k, this.#sizes, this.#x.format.blockBytes];
     const rowBytes = units * xBytes;
     const bytes = panelBytes(this.#w.format, this.#depth);
+    const step = k.let(mul(apart, bytes));
     const start = k.let(mul(token, rowBytes));
     const block = k.variable(mul(panel, bytes));
     const sums = Array.from({ length: tokens }, () =>
       Array.from({ length: panels }, () => k.variable(constant(F32X4, 0))),
     );
     k.loop(start, add(start, rowBytes), unitsPerBlock * xBytes, (at) => {
-      const reader = blockReader(k, this.#w, this.#sizes, { count: panels, bytes }, block);
+      const reader = blockReader(k, this.#w, this.#sizes, { count: panels, bytes: step }, block);
       forUnits(k, this.#sizes, (unit) => {
         const own = k.let(add(at, mul(unit, xBytes)));
         this.#unit(sums, (t, offset) => add(own, t * rowBytes + offset), reader(unit));

@@ -2,8 +2,9 @@
  * `expert_linear`: each id multiplies its row of x with its own expert's matrix, so that only the chosen matrices are
  * read: packed panels as in direct-product.ts, floats as in row-dots.ts. Threads split the rows of the matrices.
  */
-import { type FloatType, isFloatType } from '../decode.ts';
-import { add, divU, type Expr, mul } from '../expression.ts';
+import type { NumberFormat } from '../../quant/number-format.ts';
+import { isFloatType } from '../decode.ts';
+import { add, type BufferParam, divU, type Expr, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate } from '../template.ts';
 import { DirectProduct } from './direct-product.ts';
@@ -12,7 +13,7 @@ import { canMultiply, LANES, type PackedOperand } from './packed-product.ts';
 import { Results, writesFloats } from './results.ts';
 import { dotTile, type RowDotOperands, type RowDotSchedule, rowDotSchedules, storeSums } from './row-dots.ts';
 import { clampedIndex } from './rows.ts';
-import { forTiles } from './tiles.ts';
+import { forStreams, forTiles } from './tiles.ts';
 
 interface Sizes {
   readonly rows: number;
@@ -48,46 +49,36 @@ export const expertLinearKernel: KernelTemplate = {
     const [x, w] = [k.buffer('x', 'read'), k.buffer('w', 'read')];
     const [xType, wType] = request.inputs.map((t) => t.dtype);
     const { n, depth } = sizesOf(request);
-    if (isFloats(request)) {
-      const operands = {
-        depth,
-        x: { buffer: x, dtype: xType as FloatType },
-        w: { buffer: w, dtype: wType as FloatType },
-      };
-      emitFloats(k, request, operands, schedule as RowDotSchedule);
-      return k.finish();
-    }
-    const operand = (buffer: typeof x, format: typeof xType): PackedOperand => ({
-      buffer,
-      format: format as PackedOperand['format'],
-    });
-    const product = new DirectProduct(k, operand(x, xType), operand(w, wType), depth);
-    const { panels } = schedule as { panels: number };
-    emitRows(k, request, { extent: n / LANES, tile: panels }, (results, { i, token, expert, start, count }) => {
-      const first = k.let(add(mul(expert, n / LANES), start));
-      const [sums] = product.tile(token, 1, first, count);
-      const row = k.let(mul(i, n));
-      sums!.forEach((sum, p) => results.store(row, mul(add(start, p), LANES), sum));
-    });
+    const parts = { n, depth, x: { buffer: x, dtype: xType! }, w: { buffer: w, dtype: wType! } };
+    if (isFloats(request)) emitFloats(k, request, parts as FloatParts, schedule as RowDotSchedule);
+    else emitPacked(k, request, parts as PackedParts, (schedule as { panels: number }).panels);
     return k.finish();
   },
 };
 
-/** A tile of one id's results: `count` rows (or panels) of its expert's matrix from `start` on. */
-interface ExpertTile {
+type FloatParts = RowDotOperands & { readonly n: number };
+interface PackedParts {
+  readonly n: number;
+  readonly depth: number;
+  readonly x: { readonly buffer: BufferParam; readonly dtype: NumberFormat };
+  readonly w: { readonly buffer: BufferParam; readonly dtype: NumberFormat };
+}
+
+/** One id's row of x and expert, and the thread's part of the expert's rows (or panels). */
+interface IdPart {
   readonly i: Expr;
   readonly token: Expr;
   readonly expert: Expr;
-  readonly start: Expr;
-  readonly count: number;
+  readonly begin: Expr;
+  readonly end: Expr;
 }
 
-/** Splits `extent` rows (or panels) of each expert among the threads and runs `body` for each tile of each id. */
-function emitRows(
+/** Splits `extent` rows (or panels) of each expert among the threads and runs `body` for each id. */
+function forIds(
   k: KernelBuilder,
   request: KernelRequest,
   { extent, tile }: { readonly extent: number; readonly tile: number },
-  body: (results: Results, tile: ExpertTile) => void,
+  body: (results: Results, part: IdPart) => void,
 ): void {
   const ids = k.buffer('ids', 'read');
   const results = new Results(k, request);
@@ -96,22 +87,32 @@ function emitRows(
   k.parallelRange(extent, tile, (begin, end) =>
     k.loop(0, nIds, 1, (i) => {
       const expert = clampedIndex(k, request.inputs[2]!, ids, i, nExperts);
-      const token = k.let(divU(i, nIds / rows));
-      forTiles(k, begin, end, tile, extent, (start, count) => body(results, { i, token, expert, start, count }));
+      body(results, { i, token: k.let(divU(i, nIds / rows)), expert, begin, end });
     }),
   );
 }
 
-function emitFloats(
-  k: KernelBuilder,
-  request: KernelRequest,
-  operands: RowDotOperands,
-  schedule: RowDotSchedule,
-): void {
-  const { n } = sizesOf(request);
-  emitRows(k, request, { extent: n, tile: schedule.rows }, (results, { i, token, expert, start, count }) => {
-    const row = k.let(add(mul(expert, n), start));
-    const sums = dotTile(k, operands, schedule, { token, tokens: 1, row, rows: count });
-    storeSums(k, results, k.let(mul(i, n)), start, sums);
+function emitPacked(k: KernelBuilder, request: KernelRequest, { n, depth, x, w }: PackedParts, panels: number): void {
+  const operand = ({ buffer, dtype }: PackedParts['x']): PackedOperand => ({ buffer, format: dtype });
+  const product = new DirectProduct(k, operand(x), operand(w), depth);
+  const panelCount = n / LANES;
+  forIds(k, request, { extent: panelCount, tile: panels }, (results, { i, token, expert, begin, end }) => {
+    const row = k.let(mul(i, n));
+    const first = k.let(mul(expert, panelCount));
+    forStreams(k, begin, end, panels, (start, count, apart) => {
+      const [sums] = product.tile(token, 1, k.let(add(first, start)), count, apart);
+      for (const [p, sum] of sums!.entries()) results.store(row, mul(add(start, mul(apart, p)), LANES), sum);
+    });
+  });
+}
+
+function emitFloats(k: KernelBuilder, request: KernelRequest, parts: FloatParts, schedule: RowDotSchedule): void {
+  const { n } = parts;
+  forIds(k, request, { extent: n, tile: schedule.rows }, (results, { i, token, expert, begin, end }) => {
+    const rowStart = k.let(mul(i, n));
+    forTiles(k, begin, end, schedule.rows, n, (start, rows) => {
+      const row = k.let(add(mul(expert, n), start));
+      storeSums(k, results, rowStart, start, dotTile(k, parts, schedule, { token, tokens: 1, row, rows }));
+    });
   });
 }

@@ -9,7 +9,7 @@
  */
 import type { NumberFormat } from '../../quant/number-format.ts';
 import { rankSchedules, type Work } from '../cost.ts';
-import { add, binary, i32, mul } from '../expression.ts';
+import { add, binary, type Expr, i32, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
 import { DirectProduct } from './direct-product.ts';
@@ -19,7 +19,7 @@ import { canMultiply, hasLeast, LANES, panelBytes, unitSizes } from './packed-pr
 import { PackedTiles, type TileSizes } from './packed-tiles.ts';
 import { stagedUnitBytes, tokenLayout } from './panel-stage.ts';
 import { Results, writesFloats } from './results.ts';
-import { forTiles } from './tiles.ts';
+import { forStreams, forTiles } from './tiles.ts';
 
 /** Tiles of tokens x panels read in place. */
 interface DirectSchedule extends Schedule {
@@ -44,24 +44,24 @@ function emitDirect(k: KernelBuilder, request: KernelRequest, { tokens, panels }
   const product = new DirectProduct(k, { buffer: xBuffer, format: x }, { buffer: wBuffer, format: w }, depth);
   const results = new Results(k, request);
   const panelCount = Math.ceil(n / LANES);
+  const store = (rowStart: Expr, panel: Expr, sum: Expr): void => {
+    const put = (count: number): void => results.storeFirst(rowStart, mul(panel, LANES), sum, count);
+    if (n % LANES === 0) put(LANES);
+    else
+      k.if(
+        binary('eq', panel, panelCount - 1),
+        () => put(n % LANES),
+        () => put(LANES),
+      );
+  };
   k.parallelRange(panelCount, panels, (begin, end) =>
-    forTiles(k, begin, end, panels, panelCount, (panel, panelsHere) =>
+    forStreams(k, begin, end, panels, (panel, count, apart) =>
       forTiles(k, i32(0), i32(m), tokens, m, (token, tokensHere) => {
-        const sums = product.tile(token, tokensHere, panel, panelsHere);
-        const store = (last: number): void =>
-          sums.forEach((row, t) => {
-            const rowStart = k.let(mul(add(token, t), n));
-            row.forEach((sum, p) =>
-              results.storeFirst(rowStart, mul(add(panel, p), LANES), sum, p === row.length - 1 ? last : LANES),
-            );
-          });
-        if (n % LANES === 0) store(LANES);
-        else
-          k.if(
-            binary('eq', add(panel, panelsHere), panelCount),
-            () => store(n % LANES),
-            () => store(LANES),
-          );
+        const sums = product.tile(token, tokensHere, panel, count, apart);
+        for (const [t, row] of sums.entries()) {
+          const rowStart = k.let(mul(add(token, t), n));
+          for (const [p, sum] of row.entries()) store(rowStart, k.let(add(panel, mul(apart, p))), sum);
+        }
       }),
     ),
   );

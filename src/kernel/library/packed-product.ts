@@ -77,16 +77,16 @@ export interface UnitReader {
 /** Bytes of one panel of `depth` elements per row. */
 export const panelBytes = (w: NumberFormat, depth: number): number => (depth / w.blockSize) * panelBlockBytes(w);
 
-/** Reads the units of one block of neighbouring panels where they lie; `block` is the byte offset of panel 0's block. */
+/** Reads the units of one block of several panels, `bytes` apart, where they lie; `block` is the byte offset of panel 0's block. */
 export function blockReader(
   k: KernelBuilder,
   { buffer, format }: PackedOperand,
   sizes: UnitSizes,
-  panels: { readonly count: number; readonly bytes: number },
+  panels: { readonly count: number; readonly bytes: Operand },
   block: Expr,
 ): (unit: Operand) => UnitReader {
   const all = <T>(make: (panel: number) => T): T[] => Array.from({ length: panels.count }, (_, panel) => make(panel));
-  const bases = all((panel) => add(block, panel * panels.bytes));
+  const bases = all((panel) => add(block, mul(panels.bytes, panel)));
   const field = (which: 'scale' | 'min' | 'zeroPoint'): Expr[] =>
     format[which] === null ? [] : bases.map((at) => k.let(loadField(k, format, format[which]!, buffer, at, 0, LANES)));
   const [scales, mins, zeroPoints] = [field('scale'), field('min'), field('zeroPoint')];
