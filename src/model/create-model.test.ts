@@ -117,6 +117,24 @@ test('null means what the family takes for granted, but no window or cap where t
   expect(await worst('mistral', mistral)).toBeGreaterThan(0.1);
 });
 
+test('docs/models.md has the table (else: npx vitest run -u src/model)', async () => {
+  const cells = modelFamilies.map((f) => [
+    f.name,
+    f.architectures.map((a) => `\`${a}\``).join(', '),
+    f.differences,
+    f.source,
+  ]);
+  const rows = [
+    ['family', 'architectures', 'what it does otherwise than Llama', 'source'],
+    ['-', '-', '-', '-'],
+    ...cells,
+  ];
+  const text = `# Model families\n\nBy the names in \`config.json\`'s \`architectures\`; in GGUF files too.\n\n${rows
+    .map((row) => `| ${row.join(' | ')} |\n`)
+    .join('')}`;
+  await expect(text).toMatchFileSnapshot('../../docs/models.md');
+});
+
 describe('contexts', () => {
   test('yarn reaches as far as its factor says', () => {
     expect(createModel(configOf('qwen2.5-yarn')).contextLength).toBe(64);

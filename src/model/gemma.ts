@@ -31,7 +31,7 @@ interface Generation {
   /** A norm on each head of queries and keys. */
   readonly hasHeadNorms: boolean;
   readonly isSliding: (config: ConfigRecord) => (layer: number) => boolean;
-  /** Positions of layers with a window; null: like all others. */
+  /** Positions of layers with a window; absent: like all others. */
   readonly localRotary?: (config: ConfigRecord, headDim: number) => Rotary;
 }
 

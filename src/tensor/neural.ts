@@ -7,7 +7,6 @@ import type { DType } from '../ir/dtype.ts';
 import { isPacked } from '../ir/dtype.ts';
 import { type RopeStyle, rope as ropeOf } from '../ir/rope.ts';
 import { normalizeAxis } from '../ir/shape.ts';
-import { expertLinear as expertLinearOf } from '../quant/expert-linear.ts';
 import type { NumberFormat } from '../quant/index.ts';
 import * as quantized from '../quant/index.ts';
 import { type TensorLike, toFloat } from './promotion.ts';
@@ -96,7 +95,7 @@ export const linear = (x: Tensor, w: Tensor): Tensor => new Tensor(quantized.lin
  * w [nExperts, outFeatures, inFeatures], f32 [nIds, outFeatures]; the first nIds / rows ids are for the first row.
  */
 export const expertLinear = (x: Tensor, w: Tensor, ids: Tensor): Tensor =>
-  new Tensor(expertLinearOf(operandFor(w, x), w.value, ids.value));
+  new Tensor(quantized.expertLinear(operandFor(w, x), w.value, ids.value));
 
 /** x [..., K] in blocks of a number format along the last axis. */
 export const quantize = (x: Tensor, format: NumberFormat): Tensor => new Tensor(quantized.quantize(x.value, format));

@@ -6,7 +6,7 @@
 import { nn, numpy as np, type Tensor } from '../../tensor/index.ts';
 import type { TensorSpec } from '../family.ts';
 import { type Block, linear } from './block.ts';
-import { type Activation, gate } from './feed-forward.ts';
+import { type Activation, gated } from './feed-forward.ts';
 
 export interface ExpertParts {
   readonly dim: number;
@@ -52,7 +52,7 @@ export function mixtureOfExperts(parts: ExpertParts): Block {
       const shares = isNormalized ? np.divide(values, np.sum(values, { axis: 1, keepdims: true })) : values;
       const ids = np.ravel(indices);
       const through = (spec: TensorSpec, input: Tensor) => nn.expertLinear(input, weights(spec.name), ids);
-      const inner = gate(activation, through(stacks.gate, x), through(stacks.up, x));
+      const inner = gated(activation, through(stacks.gate, x), through(stacks.up, x));
       const each = np.reshape(through(stacks.down, inner), [rows, nChosen, dim]);
       const mixed = np.sum(np.multiply(each, np.expandDims(shares, 2)), { axis: 1 });
       if (!shared) return mixed;

@@ -26,7 +26,7 @@ export const readActivation = (config: ConfigRecord, key = 'hidden_act'): Activa
   ACTIVATIONS[choiceField(config, key, Object.keys(ACTIVATIONS) as ActivationName[], 'silu')];
 
 /** activation(gate) * up. */
-export const gate = (activation: Activation, gate: Tensor, up: Tensor): Tensor =>
+export const gated = (activation: Activation, gate: Tensor, up: Tensor): Tensor =>
   activation === nn.silu ? nn.swiglu(gate, up) : np.multiply(activation(gate), up);
 
 /** down(activation(gate(x)) * up(x)). */
@@ -36,7 +36,7 @@ export const gatedFeedForward = (
 ): Block => ({
   tensors: [parts.gate, parts.up, parts.down].flatMap((block) => block.tensors),
   apply(weights, x) {
-    const inner = gate(activation, parts.gate.apply(weights, x), parts.up.apply(weights, x));
+    const inner = gated(activation, parts.gate.apply(weights, x), parts.up.apply(weights, x));
     return parts.down.apply(weights, inner);
   },
 });
@@ -49,7 +49,7 @@ export const fusedFeedForward = (
   tensors: [...parts.gateUp.tensors, ...parts.down.tensors],
   apply(weights, x) {
     const [first, second] = np.split(parts.gateUp.apply(weights, x), 2, 1);
-    return parts.down.apply(weights, gate(activation, first!, second!));
+    return parts.down.apply(weights, gated(activation, first!, second!));
   },
 });
 
