@@ -117,7 +117,7 @@ test('null means what the family takes for granted, but no window or cap where t
   expect(await worst('mistral', mistral)).toBeGreaterThan(0.1);
 });
 
-test('docs/models.md has the table (else: npx vitest run -u src/model)', async () => {
+test('docs/models.md has the table (else: npx vitest run src/model -u)', async () => {
   const cells = modelFamilies.map((f) => [
     f.name,
     f.architectures.map((a) => `\`${a}\``).join(', '),
