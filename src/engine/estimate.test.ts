@@ -1,10 +1,13 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { memoryFiles } from '../format/index.ts';
 import { createModel } from '../model/index.ts';
 import { createDevice } from '../tensor/index.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { estimate, estimateMemory, requireMemory } from './estimate.ts';
 import { loadWeights } from './load-weights.ts';
+import { load } from './model.ts';
 import { Sequence, STEP_SIZES } from './sequence.ts';
 
 const TINY = fileURLToPath(new URL('../../assets/tiny', import.meta.url));
@@ -48,4 +51,21 @@ test('what cannot fit is refused with needed and available bytes', async () => {
   );
   const large = { ...told, totalBytes: 5 * 2 ** 30, availableBytes: null, fits: false };
   expect(() => requireMemory(large)).toThrow(/needs 5,120 MiB .* one WebAssembly memory holds at most 4,096 MiB/);
+});
+
+test('load refuses a cache that no memory can hold before it allocates anything', async () => {
+  const read = (name: string) => new Uint8Array(readFileSync(`${TINY}/${name}`));
+  const config = { ...JSON.parse(readFileSync(`${TINY}/config.json`, 'utf8')), max_position_embeddings: 2 ** 21 };
+  const files = memoryFiles({
+    'config.json': new TextEncoder().encode(JSON.stringify(config)),
+    'tokenizer.json': read('tokenizer.json'),
+    'model.safetensors': read('model.safetensors'),
+  });
+  const events: string[] = [];
+  const loading = load(files, { contextLength: 2 ** 21, onProgress: ({ phase }) => events.push(phase) });
+  await expect(loading).rejects.toMatchObject({
+    code: 'OUT_OF_MEMORY',
+    details: { contextLength: 2 ** 21, cacheBytes: expect.any(Number), availableBytes: expect.any(Number) },
+  });
+  expect(events).toEqual([]);
 });

@@ -131,5 +131,6 @@ Object.assign(globalThis, {
   aborts,
   endless,
   fromElsewhere,
+  withoutSimd,
   ready: true,
 });
