@@ -1,4 +1,5 @@
 /** A folder of the disk as a FileStore. */
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import {
   copyFile,
@@ -16,7 +17,6 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { pid } from 'node:process';
 import { DiskFile, readError, writeError } from './disk-file.ts';
 import { lockFile } from './disk-lock.ts';
 import type { FileStore, StoreWriter } from './file-store.ts';
@@ -119,7 +119,7 @@ export function diskStore(folder: string): FileStore {
     readText: (path) => unlessMissing(at(path), () => readFile(at(path), 'utf8'), undefined),
     writeText: (path, text) =>
       writing(at(path), async () => {
-        const draft = `${at(path)}.${pid}.partial`;
+        const draft = `${at(path)}.${randomUUID()}.partial`;
         await writeFile(draft, text);
         await rename(draft, at(path));
       }),

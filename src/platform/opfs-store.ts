@@ -16,6 +16,7 @@ interface MovableHandle extends FileSystemFileHandle {
 interface SyncHandle {
   write(bytes: Uint8Array, options: { at: number }): number;
   truncate(sizeBytes: number): void;
+  getSize(): number;
   flush(): void;
   close(): void;
 }
@@ -30,7 +31,7 @@ function storeError(path: string, cause: unknown): BitloomError {
   if (cause instanceof BitloomError) return cause;
   const why = cause instanceof Error ? cause.message : String(cause);
   if (nameOf(cause) === 'QuotaExceededError') {
-    return new BitloomError('QUOTA_EXCEEDED', `The page's storage has no room for ${path}.`, { path }, { cause });
+    return new BitloomError('QUOTA_EXCEEDED', `The page's storage has no room for ${path}`, { path }, { cause });
   }
   return new BitloomError('BAD_FILE', `The page's storage failed at ${path}: ${why}`, { path }, { cause });
 }
@@ -66,7 +67,9 @@ async function syncWriter(path: string, handle: MovableHandle): Promise<StoreWri
     write: (bytes, offset) =>
       told(path, async () => {
         const count = file.write(bytes, { at: offset });
-        if (count < bytes.length) throw refused(`${count} of ${bytes.length} bytes were written`);
+        // Chromium may count bytes as written that the quota left no room for: the size does not lie.
+        const sizeBytes = file.getSize();
+        if (count < bytes.length || sizeBytes < offset + bytes.length) throw refused(`it ends at byte ${sizeBytes}`);
       }),
     truncate: (sizeBytes) => told(path, async () => file.truncate(sizeBytes)),
     close: () =>
@@ -129,12 +132,20 @@ export async function opfsStore(folder: string): Promise<FileStore | undefined> 
     const handle = await fileAt(path, true);
     return handle.createSyncAccessHandle ? syncWriter(path, handle) : draftWriter(path, handle);
   };
+  const lock = (name: string, onWait: () => void, signal?: AbortSignal): Promise<() => Promise<void>> =>
+    webLock(locks, `bitloom ${base.join('/')}/${name}`, onWait, signal);
+  /** One writer at a time: a second one in another tab would be refused. */
   const writeText = async (path: string, text: string): Promise<void> => {
-    const writer = await openWriter(path);
-    const bytes = new TextEncoder().encode(text);
-    await writer.truncate(bytes.length);
-    await writer.write(bytes, 0);
-    await writer.close();
+    const release = await lock(path, () => {});
+    try {
+      const writer = await openWriter(path);
+      const bytes = new TextEncoder().encode(text);
+      await writer.truncate(bytes.length);
+      await writer.write(bytes, 0);
+      await writer.close();
+    } finally {
+      await release();
+    }
   };
 
   return {
@@ -183,7 +194,7 @@ export async function opfsStore(folder: string): Promise<FileStore | undefined> 
           );
         }
       }),
-    lock: (name, onWait, signal) => webLock(locks, `bitloom ${base.join('/')}/${name}`, onWait, signal),
+    lock,
     async availableBytes() {
       const { quota, usage } = await storage.estimate();
       return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);

@@ -152,7 +152,7 @@ async function withRoom({ store, id, warn }: Fetching, files: readonly RemoteFil
       availableBytes: available,
     });
   }
-  warn(`no-room: ${text}; ${neededBytes - fittingBytes} bytes are read from the hub each time`);
+  warn(`no-room: ${text}; ${neededBytes - fittingBytes} bytes of them are read from the hub`);
   return fitting;
 }
 
@@ -185,7 +185,8 @@ async function fetchMissing(
     } catch (error) {
       if (!(store.isBounded && error instanceof BitloomError && error.code === 'QUOTA_EXCEEDED')) throw error;
       await store.remove(partialPath(id.repository, file.hash));
-      if (!hasOverflowed) warn(`no-room: ${error.message}; what does not fit is read from the hub each time`);
+      if (!hasOverflowed)
+        warn(`no-room: ${file.path} does not fit into ${store.name}; what does not fit is read from the hub`);
       hasOverflowed = true;
     }
   };
