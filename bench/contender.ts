@@ -40,7 +40,7 @@ export interface Runner {
 }
 
 /** A child that says nothing for this long is given up. */
-const SILENCE_MS = 120_000;
+const SILENCE_MS = 300_000;
 
 /** Starts one contender of a case and waits until its work is ready, at most until `stopAtMs`. */
 export function startContender(task: Case, contender: Contender, places: Places, stopAtMs: number): Promise<Runner> {

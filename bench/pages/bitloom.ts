@@ -32,6 +32,7 @@ async function open({ load }: Bitloom, file: Blob, threads: number): Promise<Pag
       return (tokens * 1000) / (performance.now() - start);
     },
     decode: async (prompt, tokens) => (await greedy(prompt, tokens + 1)).timings.decodeTokensPerSecond,
+    reply: (prompt) => greedy(prompt, 1),
     close: () => model.dispose(),
   };
 }

@@ -11,6 +11,8 @@ export interface PageModel {
   prefill(prompt: string, tokens: number): Promise<number>;
   /** Writes `tokens` tokens greedily after a short prompt; gives tokens per second without the prompt. */
   decode(prompt: string, tokens: number): Promise<number>;
+  /** Evaluates a prompt and writes one token. */
+  reply(prompt: string): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -57,7 +59,7 @@ async function firstToken(open: OpenModel, file: Blob, threads: number): Promise
   const once = async (): Promise<number> => {
     const start = performance.now();
     const model = await open(file, threads);
-    await model.decode(PROMPT, 1);
+    await model.reply(PROMPT);
     const elapsed = performance.now() - start;
     note = model.note;
     await model.close();

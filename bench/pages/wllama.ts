@@ -64,6 +64,7 @@ const opener =
         if (predicted_n !== tokens) throw new Error(`wllama wrote ${predicted_n} tokens instead of ${tokens}`);
         return predicted_per_second;
       },
+      reply: (prompt) => complete(prompt, 1),
       close: () => wllama.exit(),
     };
   };
