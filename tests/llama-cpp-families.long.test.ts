@@ -13,6 +13,7 @@ import {
   memorySource,
   openSafetensors,
   safetensorsPieces,
+  splitGguf,
   type TensorSource,
 } from '../src/format/index.ts';
 import { familyCheckpoint } from '../src/model/testing/index.ts';
@@ -143,4 +144,17 @@ describe.skipIf(!existsSync(peer))('llama.cpp (needs `npm ci --ignore-scripts` i
     },
     120_000,
   );
+
+  it('loads our split files', async () => {
+    const { config, tensors } = familyCheckpoint('llama', { vocab_size: 4096 });
+    const file = await openSafetensors(memorySource(await joined(safetensorsPieces(tensors.map(quieter)))));
+    const tokenizerJson = JSON.parse(new TextDecoder().decode(tiny('tokenizer.json'))) as unknown;
+    const metadata = tokenizerToGguf({ tokenizerJson, modelVocabSize: 4096 });
+    const content = checkpointToGguf(file, config, { format: 'F16', name: 'model', metadata });
+    const parts = splitGguf('parts', content, 200_000);
+    expect(parts.length).toBeGreaterThan(2);
+    for (const { name, pieces } of parts) await platform.writeFile(join(folder, name), pieces());
+    const ours = await ourTokens(join(folder, parts[1]!.name));
+    expect(await theirTokens(join(folder, parts[0]!.name))).toEqual(ours);
+  }, 120_000);
 });

@@ -28,3 +28,4 @@ export {
   tensorEntry,
 } from './tensor-file.ts';
 export { stackedTensor, transposedTensor } from './tensor-view.ts';
+export { type FileToWrite, shardSafetensors, splitGguf } from './write-shards.ts';

@@ -3,12 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { collect, FLOATS, failure, GGUF } from './file.fixture.ts';
 import {
   chooseWeights,
+  type FileToWrite,
   ggufPieces,
   type MetadataInput,
   memoryFiles,
   openWeights,
   readTensor,
   safetensorsPieces,
+  shardSafetensors,
+  splitGguf,
   type TensorFile,
   type TensorSource,
 } from './index.ts';
@@ -174,5 +177,29 @@ describe('split GGUF', () => {
       );
     const copies = memoryFiles({ [part(1)]: await copy(0), [part(2)]: await copy(1) });
     await expect(openWeights(copies, part(2))).rejects.toThrow(failure('BAD_FILE', 'holds too'));
+  });
+});
+
+describe('writing in several files', () => {
+  const filesOf = async (written: readonly FileToWrite[]) =>
+    memoryFiles(
+      Object.fromEntries(
+        await Promise.all(written.map(async (file) => [file.name, await collect(file.pieces())] as const)),
+      ),
+    );
+
+  it.each([1, 60, 120, 1000])('reads the parts of a GGUF model of %d bytes each', async (mostBytes) => {
+    const written = splitGguf('x', GGUF, mostBytes);
+    const files = await filesOf(written);
+    if (mostBytes < 1000) expect(written.length).toBeGreaterThan(2);
+    else expect(written.map(({ name }) => name)).toEqual(['x.gguf']);
+    const weights = await openWeights(files, await chooseWeights(files));
+    await expectTensors(weights.file, GGUF.tensors);
+  });
+
+  it.each([1, 60, 1000])('reads the shards of safetensors of %d bytes each', async (mostBytes) => {
+    const files = await filesOf(shardSafetensors(FLOATS, mostBytes));
+    expect(await chooseWeights(files)).toBe(mostBytes < 1000 ? INDEX : 'model.safetensors');
+    await expectTensors((await openWeights(files, await chooseWeights(files))).file, FLOATS);
   });
 });
