@@ -322,7 +322,7 @@ function attentionCases(): KernelCase[] {
     { seqLen = 1, heads = 2, kvHeads = 1, context = 8, dim = 8, valueDim = 0, start = 0, cache = 'f32' as ElementType },
     attrs: Attributes = {},
   ): KernelCase => ({
-    template: `${isPacked(cache) ? 'packed ' : ''}attention${(seqLen * heads) / kvHeads < 12 ? '' : ' tiles'}`,
+    template: `${isPacked(cache) ? 'packed ' : ''}attention${(seqLen * heads) / kvHeads < 6 ? '' : ' tiles'}`,
     op: isPacked(cache) ? packedAttentionOp : attentionOp,
     inputs: [
       tensor('f32', seqLen, heads, dim),
