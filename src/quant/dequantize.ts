@@ -50,7 +50,7 @@ function powersOfTwo(bytes: Value): Value {
 }
 
 /** One header field of each panel row. Shapes: bytes `[panels, blocks, bytes] u8` to `[panels, blocks, rows] f32`. */
-export function fieldValues(bytes: Value, format: NumberFormat, field: ParameterField): Value {
+function fieldValues(bytes: Value, format: NumberFormat, field: ParameterField): Value {
   const [panels, blocks] = bytes.type.shape as readonly [number, number];
   const rows = format.panelRows;
   const { dtype } = field;

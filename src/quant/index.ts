@@ -61,4 +61,4 @@ export { pack, requireBlocks, unpack } from './pack.ts';
 export { packedAttention, packedAttentionOp } from './packed-attention.ts';
 export { packedEmbedding, packedEmbeddingOp } from './packed-embedding.ts';
 export { quantize, quantizeOp } from './quantize.ts';
-export { type BlockRun, blockRuns, toPanels, toPanelsOp } from './to-panels.ts';
+export { toPanels, toPanelsOp } from './to-panels.ts';

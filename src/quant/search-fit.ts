@@ -64,7 +64,8 @@ export class SearchFit {
     for (let round = 0; round <= ROUNDS; round++) {
       min = toF16(min);
       for (const stored of scaleField.dtype === 'e8m0' ? powersAround(scale) : [toF16(scale)]) {
-        const error = this.#chooseIntegers(values, start, stored, min);
+        const reach = round === 0 && minField !== null ? 1 : 0;
+        const error = this.#chooseIntegers(values, start, stored, min, reach);
         if (!(error < least)) continue;
         least = error;
         into.scale = stored;
@@ -93,11 +94,13 @@ export class SearchFit {
     return [peak / (low < 0 ? low : high), subMin === null ? 0 : min / subMin.range[1]];
   }
 
-  /** The integers of least error over a stored scale and minimum, and the block's squared error. */
-  #chooseIntegers(values: Float32Array, start: number, scale: number, min: number): number {
+  /**
+   * Chooses the integers of least error over a stored scale and minimum, up to `reach` beyond those next to what each
+   * group wants, which is from then on what it got. Gives the block's squared error.
+   */
+  #chooseIntegers(values: Float32Array, start: number, scale: number, min: number, reach: number): number {
     const { subScale, subMin, groupSize } = this.#format;
     const [scaleRange, minRange] = [subScale?.range ?? ONE, subMin?.range ?? NONE];
-    const reach = subMin === null ? 0 : 1;
     let total = 0;
     for (const [g, group] of this.#groups.entries()) {
       const at = start + g * groupSize;
@@ -116,6 +119,8 @@ export class SearchFit {
         }
       }
       total += least;
+      group.scale = scale * this.#subScales[g]!;
+      group.min = min * this.#subMins[g]!;
     }
     return total;
   }

@@ -26,14 +26,14 @@ import { codeValues, groupValues } from './dequantize.ts';
 import { asNumberFormat, FIELD_BYTES, isCanonical, type NumberFormat, panel, SUB_BLOCK } from './number-format.ts';
 
 /** `count` neighbouring items of `size` bytes of one row's canonical block; panels interleave the rows' items. */
-export interface BlockRun {
+interface BlockRun {
   readonly byteOffset: number;
   readonly size: number;
   readonly count: number;
 }
 
 /** A row's canonical block as runs: header fields, bytes of group integers, code words. In the order of their bytes. */
-export function blockRuns(format: NumberFormat): BlockRun[] {
+function blockRuns(format: NumberFormat): BlockRun[] {
   const { scale, min, zeroPoint, codeSum, subScale, subMin, blockSize, groupSize, bits, planes } = format;
   const fields = [scale, min, zeroPoint, codeSum].filter((field) => field !== null);
   const groups = [subScale, subMin].filter((field) => field !== null);
