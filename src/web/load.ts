@@ -1,5 +1,6 @@
 /** Loading in a page: an engine is started where it can run, and its model's face is handed out. */
 import type { EstimateOptions, LanguageModel, LoadOptions, MemoryEstimate, ModelSource } from '../engine/index.ts';
+import { type FileSet, memoryFiles } from '../format/index.ts';
 import { BitloomError } from '../ir/error.ts';
 import { fileMethods, isFileSet } from './files.ts';
 import { Peer, type Port } from './peer.ts';
@@ -55,6 +56,12 @@ async function startEngine(
   return engineHere(ways);
 }
 
+/** What stays in the page and is read from there piece by piece: sets of files; and bytes, which would be held twice. */
+function filesHere(source: ModelSource | undefined): FileSet | undefined {
+  if (source instanceof Uint8Array) return memoryFiles({ 'model.gguf': source }, 'bytes in memory');
+  return isFileSet(source) ? source : undefined;
+}
+
 /** Starts an engine and sends it a source under a method's name. */
 async function begin(
   ways: EngineWays,
@@ -67,12 +74,13 @@ async function begin(
     throw new BitloomError('ABORTED', 'the call was aborted by its signal', {}, { cause: signal.reason });
   }
   const engine = await startEngine(ways, worker, signal, onWarning);
-  const peer = new Peer(engine.port, isFileSet(source) ? fileMethods(source) : {});
+  const files = filesHere(source);
+  const peer = new Peer(engine.port, files === undefined ? {} : fileMethods(files));
   engine.worker?.addEventListener('error', (event) => {
     peer.close(new BitloomError('NO_DEVICE', `the engine's worker failed: ${event.message}`));
   });
   try {
-    const sent = isFileSet(source) ? { fileSet: source.name } : source;
+    const sent = files === undefined ? source : { fileSet: files.name };
     const page = isPage() ? document.baseURI : globalThis.location.href;
     return { value: await peer.call(method, [sent, { ...rest, onWarning }, page]), peer, engine };
   } catch (error) {

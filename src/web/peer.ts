@@ -7,13 +7,16 @@ import { type Message, type PackedArgument, packArgument, packError, unpackError
 
 /** A Worker, a worker's own scope, or a MessagePort. */
 export interface Port {
-  postMessage(message: unknown): void;
+  postMessage(message: unknown, transfer?: Transferable[]): void;
   addEventListener(type: 'message', listener: (event: MessageEvent) => void): void;
   /** MessagePorts keep their messages until this. */
   start?(): void;
 }
 
-/** A method takes what was sent, signals and listeners in their places again. A generator's items are streamed. */
+/**
+ * A method takes what was sent, signals and listeners in their places again. A generator's items are streamed; an
+ * array of numbers that it returns is given away, not copied.
+ */
 export type Method = (...args: never[]) => unknown;
 
 /** Enough that a decoding engine need not wait for a page that draws. */
@@ -100,8 +103,8 @@ export class Peer {
     for (const call of calls) call.receive({ kind: 'throw', error: reason });
   }
 
-  #post(message: Message): void {
-    if (this.#closed === undefined) this.#port.postMessage(message);
+  #post(message: Message, transfer: Transferable[] = []): void {
+    if (this.#closed === undefined) this.#port.postMessage(message, transfer);
   }
 
   /** Sends a call; `receive` hears of its items and its end. */
@@ -174,7 +177,8 @@ export class Peer {
       if (run === undefined) throw new BitloomError('INVALID_ARGUMENT', `no method ${method} at this end of the port`);
       const answer = run(...(args.map((argument) => this.#unpack(id, argument, aborts)) as never[]));
       const value = isGenerator(answer) ? await this.#sendItems(id, answer, call) : await answer;
-      this.#post({ kind: 'return', id, value });
+      const isOwned = ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer;
+      this.#post({ kind: 'return', id, value }, isOwned ? [value.buffer as ArrayBuffer] : []);
     } catch (error) {
       this.#post({ kind: 'throw', id, error: packError(error) });
     } finally {

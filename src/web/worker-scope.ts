@@ -4,7 +4,7 @@ import { ENGINE_WORKER, THREAD_WORKER } from '../platform/wasm-host-browser.ts';
 import type { Port } from './peer.ts';
 
 /** A worker's global scope, as far as it matters here. */
-export interface WorkerScope extends Port, ThreadPort {
+export interface WorkerScope extends Port, Pick<ThreadPort, 'onmessage'> {
   readonly name?: string;
 }
 
