@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ggufPieces, type MetadataInput } from '../src/format/index.ts';
 import { platform } from '../src/platform/index.ts';
-import { tokenizerFromGguf } from '../src/text/index.ts';
-import { pieceMetadata, readReference } from '../src/text/testing/reference.ts';
+import { tokenizerFromGguf, tokenizerToGguf } from '../src/text/index.ts';
+import { pieceMetadata, readReference, tokenizerJsonOf } from '../src/text/testing/reference.ts';
 import { WORD_CUTS } from '../src/text/word-cut.ts';
 
 const peer = fileURLToPath(new URL('../bench/peers/node_modules/node-llama-cpp/dist/index.js', import.meta.url));
@@ -55,8 +55,15 @@ function phi3Metadata(): Metadata {
   return metadata;
 }
 
+/** A tokenizer.json as bitloom writes it. */
+function writtenMetadata(name: string): Metadata {
+  const made = reference.tokenizers.find((each) => each.name === name)!;
+  return tokenizerToGguf({ tokenizerJson: tokenizerJsonOf(reference, made), modelVocabSize: 1250 });
+}
+
 const cases: [name: string, metadata: Metadata][] = [
   ...WORD_CUTS.flatMap(({ names }) => names).map((name): [string, Metadata] => [name, mergeMetadata(name)]),
+  ...['llama-2', 'gemma', 'olmo-2'].map((name): [string, Metadata] => [`written from ${name}`, writtenMetadata(name)]),
   ['pieces', pieceMetadata(reference, 'llama')],
   ['pieces without a space in front', pieceMetadata(reference, 'gemma')],
   ['pieces of Phi-3', phi3Metadata()],

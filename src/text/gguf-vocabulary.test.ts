@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { tokenizerFromGguf, tokenizerFromJson, tokenizerToGguf } from './index.ts';
+import { readReference, tokenizerJsonOf } from './testing/reference.ts';
 import { anyText, tinyGgufMetadata, tinyJson, tinyTokenizerJson } from './testing/tiny.ts';
 import { WORD_CUTS } from './word-cut.ts';
 
@@ -9,6 +10,8 @@ const oracle = JSON.parse(readFileSync(new URL('./testing/llama-cpp-tokens.json'
   texts: string[];
   idsByCut: { cuts: string[]; ids: number[][] }[];
 };
+
+const reference = readReference();
 
 const changed = (entries: Record<string, unknown>): Map<string, unknown> => {
   const metadata = tinyGgufMetadata();
@@ -64,6 +67,34 @@ describe('writing', () => {
     const tokenizer = tokenizerFromGguf(metadata);
     expect(tokenizer.encode('an äöü', { addBos: false, parseSpecial: false }).at(-1)).toBe(4096);
     expect(tokenizer.decode([4096, 4099])).toBe('äöü[PAD4099]');
+  });
+
+  test.each(['llama-3', 'qwen2', 'gpt-2', 'smollm', 'olmo-2', 'llama-2', 'phi-3', 'gemma'])(
+    'a tokenizer of the make of %s keeps its ids',
+    (name) => {
+      const made = reference.tokenizers.find((each) => each.name === name)!;
+      const tokenizerJson = tokenizerJsonOf(reference, made);
+      const original = tokenizerFromJson(tokenizerJson, { bos_token: '<s>', eos_token: '</s>' });
+      const metadata = tokenizerToGguf({ tokenizerJson, modelVocabSize: original.vocabSize + 3 });
+      if (name === 'phi-3') metadata.set('general.name', 'Phi-3');
+      const tokenizer = tokenizerFromGguf(metadata);
+      for (const [index, text] of reference.texts.entries()) {
+        // What GGUF cannot say: Qwen's normalisation, and that Gemma's user tokens may be found in its own sign for spaces.
+        if ((name === 'qwen2' && text !== text.normalize('NFC')) || (name === 'gemma' && text.includes('\u2581')))
+          continue;
+        const ids = tokenizer.encode(text, { addBos: false, addEos: false });
+        expect([text, ids]).toEqual([text, made.ids[index]]);
+        expect(tokenizer.decode(ids, { skipSpecial: false })).toBe(made.decoded[index] ?? text);
+      }
+    },
+  );
+
+  test('refuses merges that scores cannot say', () => {
+    const made = reference.tokenizers.find((each) => each.name === 'llama-2')!;
+    const tokenizerJson = tokenizerJsonOf(reference, made) as { model: { merges: string[] } };
+    const { model } = tokenizerJson;
+    const without = { ...tokenizerJson, model: { ...model, merges: model.merges.slice(1) } };
+    expect(() => tokenizerToGguf({ tokenizerJson: without, modelVocabSize: 1200 })).toThrow(/it never joins/);
   });
 
   const model = tinyTokenizerJson().model as object;

@@ -4,6 +4,7 @@
  * Source: the GGUF specification and llama.cpp's vocabulary loader, whose defaults apply where keys are absent.
  */
 import { BitloomError } from '../ir/error.ts';
+import { SPACE_SIGN } from './gguf-pieces.ts';
 import { mergeList } from './json-vocabulary.ts';
 import { rankedMerges, scoredMerges, type TokenList } from './merge-model.ts';
 import type { TextModel } from './text-model.ts';
@@ -12,10 +13,7 @@ import { type AddedToken, badTokenizer, type TokenizerJson } from './tokenizer-j
 import { preTokenizerOf, WORD_CUTS, type WordCut, wordCutByName } from './word-cut.ts';
 
 /** Values of `tokenizer.ggml.token_type`. */
-export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5 } as const;
-
-/** How SentencePiece writes a space. */
-const SPACE_SIGN = '\u2581';
+export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /** Reads typed values from GGUF metadata under `tokenizer.ggml.`. */
 class TokenizerKeys {
