@@ -98,6 +98,12 @@ function levelsOf({ codebook }: NumberFormat, codes: Expr): Expr {
   return { kind: 'lookup', type: codes.type, table, indices: codes };
 }
 
+/** Bits of each byte shifted right by `right` (left, where that is negative) and masked there. */
+function movedBits(bytes: Expr, right: number, mask: number): Expr {
+  const moved = right < 0 ? shl(bytes, -right) : shrU(bytes, right);
+  return mask === 0xff ? moved : and(moved, mask * 0x01010101);
+}
+
 /** Bytes from one sub-block's codes to the next's in the canonical layout. */
 export const subBlockBytes = (format: NumberFormat): number => 4 * format.bits * format.panelRows;
 
@@ -125,10 +131,9 @@ export function panelLevels(
   }
   const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'i32', add(at, byteOffset), LANES));
   return (quad) => {
-    const parts = codeParts(format, quad).map(({ byteOffset, shift, mask, place }) => {
-      const shifted = shrU(word(byteOffset), shift);
-      return shl(mask === 0xff ? shifted : and(shifted, mask * 0x01010101), place);
-    });
+    const parts = codeParts(format, quad).map(({ byteOffset, shift, mask, place }) =>
+      movedBits(word(byteOffset), shift - place, mask << place),
+    );
     const codes = parts.reduce((joined, part) => or(joined, part));
     return levelsOf(format, format.codeXor === 0 ? codes : binary('xor', codes, (format.codeXor * 0x01010101) | 0));
   };

@@ -89,7 +89,9 @@ export function blockReader(
   const bases = all((panel) => add(block, mul(panels.bytes, panel)));
   const field = (which: 'scale' | 'min' | 'zeroPoint'): Expr[] =>
     format[which] === null ? [] : bases.map((at) => k.let(loadField(k, format, format[which]!, buffer, at, 0, LANES)));
-  const [scales, mins, zeroPoints] = [field('scale'), field('min'), field('zeroPoint')];
+  const [scales, zeroPoints] = [field('scale'), field('zeroPoint')];
+  // A product with group integers is subtracted, a minimum of its own is added.
+  const mins = field('min').map((min) => (format.subMin === null ? min : k.let(unary('neg', min))));
   const subBlocks = (sizes.quads * 4) / SUB_BLOCK;
   return (unit) => {
     const at = bases.map((base) => add(base, mul(unit, subBlocks * subBlockBytes(format))));
@@ -109,15 +111,8 @@ export function blockReader(
       step: (panel, span) => times(scales[panel]!, 'subScale', panel, span),
       least(panel, span) {
         if (zeroPoints.length > 0) return unary('neg', mul(scales[panel]!, zeroPoints[panel]!));
-        const least = times(mins[panel]!, 'subMin', panel, span);
-        return format.subMin === null ? least : unary('neg', least);
+        return times(mins[panel]!, 'subMin', panel, span);
       },
     };
   };
-}
-
-/** Runs `body` for each unit of a block. */
-export function forUnits(k: KernelBuilder, { unitsPerBlock }: UnitSizes, body: (unit: Operand) => void): void {
-  if (unitsPerBlock === 1) body(0);
-  else k.loop(0, unitsPerBlock, 1, body);
 }

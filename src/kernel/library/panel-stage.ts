@@ -3,12 +3,24 @@
  * the decoding of weights, and every load of a tile is one plain vector.
  */
 import { type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
-import { add, and, binary, constant, type Expr, i32, min, mul, shl, unary, vectorType } from '../expression.ts';
+import {
+  add,
+  and,
+  binary,
+  constant,
+  type Expr,
+  i32,
+  min,
+  mul,
+  type Operand,
+  shl,
+  unary,
+  vectorType,
+} from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 import { quadOrder } from '../packed-block.ts';
 import {
   blockReader,
-  forUnits,
   hasLeast,
   LANES,
   type PackedOperand,
@@ -215,10 +227,12 @@ export class PanelStage {
       const start = k.let(add(mul(add(first, panel), bytes), mul(from, blockBytes)));
       k.loop(start, add(start, mul(count, blockBytes)), blockBytes, (block) => {
         const unit = blockReader(k, this.#w, sizes, { count: 1, bytes }, block);
-        forUnits(k, sizes, (u) => {
+        const fill = (u: Operand): void => {
           this.#fillUnit(unit(u), to);
           k.set(to, add(to, this.unitBytes));
-        });
+        };
+        if (sizes.unitsPerBlock === 1) fill(0);
+        else k.loop(0, sizes.unitsPerBlock, 1, fill);
       });
     });
   }
