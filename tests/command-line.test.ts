@@ -36,7 +36,8 @@ test('--json gives one object on stdout, and text mode the same text', async () 
   const json = await bitloom([...greedy, '--max-tokens', '12', '--json']);
   expect(json.code).toBe(0);
   const reply = JSON.parse(json.out);
-  expect(Object.keys(reply)).toEqual(['text', 'tokens', 'promptTokens', 'finishReason', 'timings']);
+  const keys = ['text', 'tokens', 'promptTokens', 'cachedTokens', 'finishReason', 'timings'];
+  expect(Object.keys(reply)).toEqual(keys);
   expect(reply).toMatchObject({ promptTokens: 17, finishReason: 'length' });
   expect(reply.tokens.slice(0, 5)).toEqual([695, 266, 1044, 292, 3404]);
   for (const value of Object.values(reply.timings)) expect(value).toBeGreaterThan(0);

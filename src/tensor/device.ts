@@ -13,7 +13,10 @@ export type DeviceName = 'wasm' | 'interpreter';
 export interface DeviceProgram {
   readonly inputs: readonly TensorType[];
   readonly outputs: readonly TensorType[];
-  /** Runs on buffers of the given types; donated outputs are the inputs' own buffers. Allocates nothing. */
+  /**
+   * Runs on buffers of the given types; donated outputs are the inputs' own buffers. Allocates nothing. The
+   * interpreter does not pause.
+   */
   run(inputs: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[], pause?: Pause): Promise<void>;
   /** What was generated, for people: kernels, fusions, memory. */
   explain(): string;
