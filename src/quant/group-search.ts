@@ -11,18 +11,16 @@ export interface GroupFit {
   error: number;
 }
 
-/** Which scales to try, in level spacings beyond (or short of) the extreme level; then rounds of refinement of the best. */
+/** Scales to try: the group's peak lies so many level spacings beyond the extreme level. Then rounds of refinement of the best. */
 export interface SearchEffort {
-  readonly from: number;
-  readonly to: number;
-  readonly step: number;
+  readonly offsets: readonly number[];
   readonly refinements: number;
 }
 
 /** Fits scale * level to values[start..end). */
 export function fitScale(
   grid: LevelGrid,
-  { from, to, step, refinements }: SearchEffort,
+  { offsets, refinements }: SearchEffort,
   values: Float32Array,
   start: number,
   end: number,
@@ -39,7 +37,7 @@ export function fitScale(
   best.min = 0;
   best.error = squares;
   if (peak === 0) return;
-  for (let offset = from; offset <= to; offset += step) {
+  for (const offset of offsets) {
     refineScale(grid, values, start, end, squares, peak / (grid.low - offset * grid.spacing), best);
     refineScale(grid, values, start, end, squares, peak / (grid.high + offset * grid.spacing), best);
   }
@@ -77,7 +75,7 @@ function refineScale(
 /** Fits scale * level - min, min >= 0, to values[start..end). */
 export function fitRange(
   grid: LevelGrid,
-  { from, to, step, refinements }: SearchEffort,
+  { offsets, refinements }: SearchEffort,
   values: Float32Array,
   start: number,
   end: number,
@@ -99,7 +97,7 @@ export function fitRange(
   best.error = Number.POSITIVE_INFINITY;
   if (high === low) return;
   const sums = { sum, squares };
-  for (let offset = from; offset <= to; offset += step) {
+  for (const offset of offsets) {
     const scale = (high - low) / (grid.high + offset);
     // What the range exceeds the levels by, or falls short of them, is shared by both ends, but for a low end of zero.
     refineRange(grid, values, start, end, sums, scale, low < 0 ? -low - (scale * offset) / 2 : 0, best);

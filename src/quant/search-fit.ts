@@ -13,8 +13,8 @@ import type { NumberFormat } from './number-format.ts';
  * How much to try: where doubled, the mean error falls by less than 1 per cent. With minimums, integers beside the nearest
  * ones gain more than further scales, because scale and minimum make up for each other.
  */
-const SCALE_EFFORT: SearchEffort = { from: -1, to: 1, step: 0.2, refinements: 2 };
-const RANGE_EFFORT: SearchEffort = { from: -0.5, to: 0.5, step: 0.5, refinements: 1 };
+const SCALE_EFFORT: SearchEffort = { offsets: [-1, -2 / 3, -1 / 3, 0, 1 / 3, 2 / 3, 1], refinements: 2 };
+const RANGE_EFFORT: SearchEffort = { offsets: [-1 / 2, 0, 1 / 2], refinements: 1 };
 /** Rounds of least squares over a block. */
 const ROUNDS = 1;
 const ONE: Range = [1, 1];
