@@ -9,6 +9,7 @@ const [path = '', earlier = '0'] = process.argv.slice(2);
 /** Name of the requirement, and which tests fulfil it. @type {[string, RegExp, boolean][]} */
 const required = [
   ['browser', /tests\/browser\.test\.ts$/, true],
+  ['bundlers', /tests\/bundlers\.test\.ts$/, true],
   ['newest Node', /tests\/built-package\.test\.ts$/, Boolean(process.env.BITLOOM_NODE_NEWEST)],
   ['validation loss', /tests\/built-package\.test\.ts$/, Boolean(process.env.BITLOOM_CORPUS)],
 ];
