@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load, type ModelSource } from '../src/engine/index.ts';
+import { collect } from '../src/format/file.fixture.ts';
 import {
   checkpointToGguf,
   ggufPieces,
@@ -64,12 +65,6 @@ const PROMPTS = Array.from({ length: 6 }, (_, p) =>
 const CONTEXT = 64;
 const REPLY = 5;
 
-async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(piece.slice());
-  return Buffer.concat(all);
-}
-
 /** With small embeddings the layers decide; otherwise tied models repeat the last token, whatever they compute. */
 function quieter(tensor: TensorSource): TensorSource {
   if (!/(embed_tokens|wte|wpe)\.weight$/.test(tensor.name)) return tensor;
@@ -122,7 +117,7 @@ describe.skipIf(!existsSync(peer))('llama.cpp (needs `npm ci --ignore-scripts` i
     '$name',
     async ({ name, overrides }) => {
       const { config, tensors } = familyCheckpoint(name, { vocab_size: 4096, ...overrides });
-      const weights = await joined(safetensorsPieces(tensors.map(quieter)));
+      const weights = await collect(safetensorsPieces(tensors.map(quieter)));
       const tokenizerJson = JSON.parse(new TextDecoder().decode(tiny('tokenizer.json'))) as unknown;
       // llama.cpp looks for Phi-3's own tokens in models that are called so: the name says nothing here.
       const metadata = tokenizerToGguf({ tokenizerJson, modelVocabSize: 4096 });
@@ -147,7 +142,7 @@ describe.skipIf(!existsSync(peer))('llama.cpp (needs `npm ci --ignore-scripts` i
 
   it('loads our split files', async () => {
     const { config, tensors } = familyCheckpoint('llama', { vocab_size: 4096 });
-    const file = await openSafetensors(memorySource(await joined(safetensorsPieces(tensors.map(quieter)))));
+    const file = await openSafetensors(memorySource(await collect(safetensorsPieces(tensors.map(quieter)))));
     const tokenizerJson = JSON.parse(new TextDecoder().decode(tiny('tokenizer.json'))) as unknown;
     const metadata = tokenizerToGguf({ tokenizerJson, modelVocabSize: 4096 });
     const content = checkpointToGguf(file, config, { format: 'F16', name: 'model', metadata });

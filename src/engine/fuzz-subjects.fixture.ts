@@ -1,5 +1,6 @@
 /** For the fuzz of checkpoints: small sound models in every layout that is read. */
 import { readFileSync } from 'node:fs';
+import { collect } from '../format/file.fixture.ts';
 import {
   checkpointToGguf,
   ggufPieces,
@@ -41,13 +42,7 @@ function smallTokenizer(): unknown {
 
 const encoded = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
-async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(piece.slice());
-  return new Uint8Array(Buffer.concat(all));
-}
-
-const safetensors = (tensors: readonly TensorSource[]) => joined(safetensorsPieces(tensors));
+const safetensors = (tensors: readonly TensorSource[]) => collect(safetensorsPieces(tensors));
 
 /** A family's checkpoint as a Hugging Face folder. */
 async function folder(
@@ -118,13 +113,13 @@ async function ggufBytes(family: string, format: string, part?: number): Promise
   const file = await openSafetensors(memorySource(await safetensors(tensors)));
   const metadata = tokenizerToGguf({ tokenizerJson: smallTokenizer(), modelVocabSize: VOCAB, chatTemplate: '{{ x }}' });
   const content = checkpointToGguf(file, config, { format, name: family, metadata });
-  if (part === undefined) return joined(ggufPieces(content));
+  if (part === undefined) return collect(ggufPieces(content));
   const own = new Map([
     ['split.no', part],
     ['split.count', 2],
     ['split.tensors.count', content.tensors.length],
   ] as const);
-  return joined(
+  return collect(
     ggufPieces({
       metadata: new Map(part === 0 ? [...content.metadata, ...own] : own),
       tensors: content.tensors.filter((_, i) => i % 2 === part),

@@ -1,6 +1,7 @@
 /** Families written to GGUF and read back give the logits of their safetensors. All of them, and in llama.cpp: tests/. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { collect } from '../format/file.fixture.ts';
 import {
   checkpointToGguf,
   ggufPieces,
@@ -17,12 +18,6 @@ const tiny = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(new URL(`../../assets/tiny/${name}`, import.meta.url)));
 const tokenizerJson = JSON.parse(new TextDecoder().decode(tiny('tokenizer.json'))) as unknown;
 const tokens = [5, 4, 40, 17, 9, 2];
-
-async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(piece.slice());
-  return Buffer.concat(all);
-}
 
 async function logits(source: ModelSource): Promise<Float32Array> {
   await using model = await load(source, { device: 'interpreter', kvCacheType: 'f32', contextLength: 16 });
@@ -45,10 +40,10 @@ const cases: readonly (readonly [name: string, overrides?: Readonly<Record<strin
 
 test.each(cases.map(([name, overrides = {}]) => ({ name, overrides })))('$name', async ({ name, overrides }) => {
   const { config, tensors } = familyCheckpoint(name, { vocab_size: 4096, ...overrides });
-  const weights = await joined(safetensorsPieces(tensors));
+  const weights = await collect(safetensorsPieces(tensors));
   const metadata = tokenizerToGguf({ tokenizerJson, modelVocabSize: 4096 });
   const file = await openSafetensors(memorySource(weights));
-  const gguf = await joined(ggufPieces(checkpointToGguf(file, config, { format: 'F32', name, metadata })));
+  const gguf = await collect(ggufPieces(checkpointToGguf(file, config, { format: 'F32', name, metadata })));
   const files = {
     'config.json': new TextEncoder().encode(JSON.stringify(config)),
     'tokenizer.json': tiny('tokenizer.json'),

@@ -1,6 +1,7 @@
 /** Checkpoints of AWQ and GPTQ load and generate: the logits are those of the same weights as floats. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { collect } from '../format/file.fixture.ts';
 import {
   memoryFiles,
   memorySource,
@@ -18,12 +19,6 @@ import { type LoadOptions, load } from './index.ts';
 const tiny = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(new URL(`../../assets/tiny/${name}`, import.meta.url)));
 const prompt = [5, 40, 17, 300, 9, 2, 33];
-
-async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(piece.slice());
-  return Buffer.concat(all);
-}
 
 /** A layer's random codes instead of its matrix [out, in]. */
 function int4Layer({ name, shape }: TensorSource, method: string): TensorSource[] {
@@ -54,7 +49,7 @@ async function filesOf(tensors: readonly TensorSource[], config: object) {
   return memoryFiles({
     'config.json': new TextEncoder().encode(JSON.stringify(config)),
     'tokenizer.json': tiny('tokenizer.json'),
-    'model.safetensors': await joined(safetensorsPieces(tensors)),
+    'model.safetensors': await collect(safetensorsPieces(tensors)),
   });
 }
 
@@ -71,7 +66,7 @@ describe.each(['awq', 'gptq'])('%s', (method) => {
     const isPacked = ({ name }: TensorSource) => /proj\.weight$/.test(name);
     const int4 = tensors.flatMap((tensor) => (isPacked(tensor) ? int4Layer(tensor, method) : [tensor]));
     const int4Config = { ...config, quantization_config: { quant_method: method, bits: 4, group_size: 32 } };
-    const source = memorySource(await joined(safetensorsPieces(int4)));
+    const source = memorySource(await collect(safetensorsPieces(int4)));
     const view = withInt4Weights(await openSafetensors(source), int4Config);
     const floats = await Promise.all(
       tensors.filter(isPacked).map(async ({ name, shape }): Promise<TensorSource> => {

@@ -1,6 +1,7 @@
 /** For tests: a family's weights in a number format of GGUF, held to the same weights as floats. */
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
+import { collect } from '../format/file.fixture.ts';
 import {
   checkpointToGguf,
   ggufPieces,
@@ -23,22 +24,16 @@ const tokenizerJson = JSON.parse(
 const tokenizer = tokenizerToGguf({ tokenizerJson, modelVocabSize: 4096 });
 const sizes = { vocab_size: 4096, hidden_size: 256, intermediate_size: 256, num_hidden_layers: 1, head_dim: 64 };
 
-async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(piece.slice());
-  return Buffer.concat(all);
-}
-
 /** A family's checkpoint as GGUF in a format, and the same file with its values as F32. */
 async function packedAndPlain(family: string, format: string): Promise<[Uint8Array, Uint8Array]> {
   const { config, tensors } = familyCheckpoint(family, sizes);
-  const file = await openSafetensors(memorySource(await joined(safetensorsPieces(tensors))));
+  const file = await openSafetensors(memorySource(await collect(safetensorsPieces(tensors))));
   const options = {
     format: (name: string) => (name.startsWith('blk') ? format : 'F32'),
     name: family,
     metadata: tokenizer,
   };
-  const packed = await joined(ggufPieces(checkpointToGguf(file, config, options)));
+  const packed = await collect(ggufPieces(checkpointToGguf(file, config, options)));
   const read = await openGguf(memorySource(packed));
   const floats = await Promise.all(
     [...read.tensors.values()].map(async (entry) => {
@@ -50,7 +45,7 @@ async function packedAndPlain(family: string, format: string): Promise<[Uint8Arr
     }),
   );
   const types = [...read.metadata].map(([key, value]) => [key, { type: read.metadataTypes.get(key)!, value }] as const);
-  return [packed, await joined(ggufPieces({ metadata: new Map(types), tensors: floats }))];
+  return [packed, await collect(ggufPieces({ metadata: new Map(types), tensors: floats }))];
 }
 
 async function logitsOf(gguf: Uint8Array) {

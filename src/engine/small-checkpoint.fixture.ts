@@ -2,6 +2,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { collect } from '../format/file.fixture.ts';
 import {
   checkpointToGguf,
   ggufPieces,
@@ -44,12 +45,6 @@ export interface Faults {
   readonly tensors?: (tensors: TensorSource[]) => TensorSource[];
 }
 
-async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(piece.slice());
-  return Buffer.concat(all);
-}
-
 async function safetensorsBytes(tensors: Faults['tensors'] = (list) => list): Promise<Uint8Array> {
   const specs = createModel(smallConfig).tensors;
   const sources = specs.map(({ name, shape }): TensorSource => {
@@ -57,7 +52,7 @@ async function safetensorsBytes(tensors: Faults['tensors'] = (list) => list): Pr
     const values = shape.length === 1 ? new Float32Array(count).fill(1) : weights(name, count);
     return { name, element: 'f32', shape, data: hostTensor('f32', shape, values).bytes };
   });
-  return joined(safetensorsPieces(tensors(sources)));
+  return collect(safetensorsPieces(tensors(sources)));
 }
 
 /** A folder that is deleted by `remove`. */
@@ -94,6 +89,6 @@ export async function writeSmallGguf(format: string): Promise<TemporaryModel> {
     chatTemplate: chatTemplateOfConfig(json('tokenizer_config.json')),
   });
   const content = checkpointToGguf(file, smallConfig, { format, name: 'small', metadata });
-  writeFileSync(join(model.folder, 'small.gguf'), await joined(ggufPieces(content)));
+  writeFileSync(join(model.folder, 'small.gguf'), await collect(ggufPieces(content)));
   return model;
 }

@@ -2,7 +2,7 @@
 import { BitloomError } from '../ir/error.ts';
 import { badFile } from './byte-source.ts';
 import type { GgufFile } from './gguf.ts';
-import { GGUF_FAMILIES, type GgufFamily } from './gguf-families.ts';
+import { GGUF_FAMILIES, type GgufFamily, type KeyPair } from './gguf-families.ts';
 import { GgufKeys } from './gguf-keys.ts';
 import { ggufName } from './gguf-names.ts';
 import type { JsonRecord } from './json.ts';
@@ -82,6 +82,11 @@ function heads(file: GgufFile, keys: GgufKeys, family: GgufFamily): JsonRecord {
   };
 }
 
+function readKey(file: GgufFile, keys: GgufKeys, { gguf, isOptional, columnsOf = '' }: KeyPair): number | undefined {
+  const found = keys.number(gguf) ?? file.tensors.get(columnsOf)?.shape.at(-1);
+  return found === undefined && !isOptional ? keys.needed(gguf) : found;
+}
+
 /**
  * The `config.json` record that a GGUF file stands for. What the file has otherwise than Hugging Face's files is said by
  * keys of its own: `rope_style: 'interleaved'` (rotary pairs are neighbouring rows), `rms_norm_offset: 0` (norms hold all
@@ -90,10 +95,7 @@ function heads(file: GgufFile, keys: GgufKeys, family: GgufFamily): JsonRecord {
 export async function configOfGguf(file: GgufFile): Promise<JsonRecord> {
   const family = familyOfGguf(file);
   const keys = new GgufKeys(file, family.architecture);
-  const read = family.keys.map(({ gguf, config, isOptional }) => [
-    config,
-    isOptional ? keys.number(gguf) : keys.needed(gguf),
-  ]);
+  const read = family.keys.map((pair) => [pair.config, readKey(file, keys, pair)] as const);
   const hasRotary = family.keys.some(({ config }) => config === 'rope_theta');
   const fixed = Object.entries(family.fixed).map(([key, values]) => [key, values[0]]);
   const isTrue = (key: string, tensor: string) => (file.tensors.has(tensor) ? { [key]: true } : {});

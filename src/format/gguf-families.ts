@@ -25,6 +25,8 @@ export interface KeyPair {
   readonly type: 'u32' | 'f32';
   /** May be absent on either side. */
   readonly isOptional?: boolean;
+  /** Where a file lacks the key: the tensor whose rows have that many elements. */
+  readonly columnsOf?: string;
 }
 
 export interface GgufFamily {
@@ -72,7 +74,7 @@ const EXPERTS_USED = u32('expert_used_count', 'num_experts_per_tok');
 const SPARSE = [
   EXPERTS_USED,
   u32('expert_count', 'num_experts'),
-  u32('expert_feed_forward_length', 'moe_intermediate_size'),
+  { ...u32('expert_feed_forward_length', 'moe_intermediate_size'), columnsOf: 'blk.0.ffn_down_exps.weight' },
 ];
 
 const SILU = { hidden_act: ['silu', 'swish'] };
@@ -132,7 +134,14 @@ export const GGUF_FAMILIES: readonly GgufFamily[] = [
     className: 'Qwen2MoeForCausalLM',
     modelType: 'qwen2_moe',
     names: QWEN2_MOE_NAMES,
-    keys: [...SIZES, ...SPARSE, u32('expert_shared_feed_forward_length', 'shared_expert_intermediate_size')],
+    keys: [
+      ...SIZES,
+      ...SPARSE,
+      {
+        ...u32('expert_shared_feed_forward_length', 'shared_expert_intermediate_size'),
+        columnsOf: 'blk.0.ffn_down_shexp.weight',
+      },
+    ],
     defaults: { max_position_embeddings: 32768, rms_norm_eps: 1e-6 },
     fixed: { ...SILU, ...NO_WINDOW, ...EVERY_LAYER_SPARSE, norm_topk_prob: [false] },
   },

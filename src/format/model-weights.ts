@@ -16,6 +16,9 @@ export type ModelWeights = { close(): Promise<void> } & (
   | { readonly format: 'gguf'; readonly file: GgufFile }
 );
 
+/** A shard of safetensors, which its index alone can put in its place. */
+const isShard = (name: string): boolean => /-\d{5}-of-\d{5}\.safetensors$/.test(name);
+
 /** The parts of one split model count as one weights file, the first. */
 const isLaterPart = (name: string): boolean => {
   const parts = splitNames(name);
@@ -33,6 +36,7 @@ export async function chooseWeights(files: FileSet, signal?: AbortSignal): Promi
   const weights = (names ?? []).filter((name) => /\.(gguf|safetensors)$/i.test(name) && !isLaterPart(name));
   const choices = weights.some((name) => /gguf$/i.test(name)) ? weights.filter((name) => /gguf$/i.test(name)) : weights;
   if (choices.length === 1) return choices[0]!;
+  if (choices.length > 0 && choices.every(isShard)) throw missingIndex(files, choices[0]!);
   const found =
     weights.length > 1 ? `several weights files: ${weights.join(', ')}` : 'no .safetensors or .gguf file in it';
   throw new BitloomError(
@@ -45,11 +49,23 @@ export async function chooseWeights(files: FileSet, signal?: AbortSignal): Promi
   );
 }
 
-/** Shards are opened by their index, where it is there. */
-async function openSafetensorsSet(files: FileSet, name: string, opened: OpenFile[], signal?: AbortSignal) {
-  const isShard = /-\d{5}-of-\d{5}\.safetensors$/.test(name) && (await files.has(SAFETENSORS_INDEX_NAME, signal));
-  if (isShard || name.endsWith('.json'))
-    return openShardedSafetensors(files, isShard ? SAFETENSORS_INDEX_NAME : name, opened, signal);
+const missingIndex = (files: FileSet, shard: string): BitloomError =>
+  new BitloomError(
+    'MISSING_FILE',
+    `${files.name}: ${shard} is one of several files, which ${SAFETENSORS_INDEX_NAME} puts together; fetch that too`,
+    { file: SAFETENSORS_INDEX_NAME },
+  );
+
+/** Shards are opened by their index. */
+async function openSafetensorsSet(
+  files: FileSet,
+  name: string,
+  opened: OpenFile[],
+  signal?: AbortSignal,
+): Promise<TensorFile> {
+  const index = isShard(name) ? SAFETENSORS_INDEX_NAME : name;
+  if (isShard(name) && !(await files.has(index, signal))) throw missingIndex(files, name);
+  if (index.endsWith('.json')) return openShardedSafetensors(files, index, opened, signal);
   opened.push(await files.open(name, signal));
   return openSafetensors(opened[0]!, signal);
 }

@@ -116,6 +116,12 @@ describe('sharded safetensors', () => {
     await expect(openWeights(files, INDEX)).rejects.toThrow(failure(code, text));
   });
 
+  it('asks for the index of shards', async () => {
+    const shards = memoryFiles({ [shard(1)]: new Uint8Array(1), [shard(2)]: new Uint8Array(1) });
+    await expect(chooseWeights(shards)).rejects.toThrow(failure('MISSING_FILE', INDEX));
+    await expect(openWeights(shards, shard(2))).rejects.toThrow(failure('MISSING_FILE', INDEX));
+  });
+
   it('lists the choices where there are several, none of them usual', async () => {
     const files = memoryFiles({ 'a.safetensors': new Uint8Array(1), 'b.safetensors': new Uint8Array(1) });
     await expect(chooseWeights(files)).rejects.toThrow(failure('MISSING_FILE', 'a.safetensors, b.safetensors'));
