@@ -327,13 +327,21 @@ describe('chat', () => {
 });
 
 test('aliases stop at --', () => {
-  expect(resolveAliases(['--temp', '1', '--predict=3', '--', '--temp'])).toEqual([
+  expect(resolveAliases(['--temp', '1', '--predict=3', '-hf', 'org/name', '--', '--temp'])).toEqual([
     '--temperature',
     '1',
     '--max-tokens=3',
+    '--model',
+    'org/name',
     '--',
     '--temp',
   ]);
+});
+
+test('what flags and their twins say of the hub reaches the engine', async () => {
+  const environment = { BITLOOM_HF_TOKEN: 'hf_twin', BITLOOM_OFFLINE: '1' };
+  const { source, load } = await bitloom(['run', '-hf', 'org/name:Q4_0', '-p', 'x'], fakeTerminal({ environment }));
+  expect({ source, hub: load.hub }).toEqual({ source: 'org/name:Q4_0', hub: { token: 'hf_twin', offline: true } });
 });
 
 test('tables align words to the left and numbers to the right', () => {

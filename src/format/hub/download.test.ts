@@ -152,7 +152,18 @@ describe('a server that lies', () => {
       'NETWORK',
       /a web page came/,
     ],
-    ['with patience beyond measure', { status: 429, headers: { 'retry-after': '3600' } }, 'NETWORK', /fewer|refuses/],
+    [
+      'with patience until a far day',
+      { status: 503, headers: { 'retry-after': 'Fri, 31 Dec 2999 23:59:59 GMT' } },
+      'NETWORK',
+      /the hub fails \(HTTP 503.*it asks to wait \d+ s/,
+    ],
+    [
+      'with patience beyond measure',
+      { status: 429, headers: { 'retry-after': '3600' } },
+      'NETWORK',
+      /fewer requests \(HTTP 429.*it asks to wait 3600 s/,
+    ],
   ];
 
   test.each(lies)('%s is told by name, and leaves nothing bad', async (_, fault, code, message) => {

@@ -4,10 +4,11 @@
  */
 import { type Digest, type FileStore, platform, type StoreWriter } from '#platform';
 import { BitloomError } from '../../ir/error.ts';
+import { abortError, networkError } from './failure.ts';
 import type { HubId } from './hub-id.ts';
 import { blobPath, lockPath, partialPath } from './layout.ts';
 import { fileAddress, type RemoteFile, refuseWebPage } from './listing.ts';
-import { type Answer, abortError, ask, networkError, Patience } from './request.ts';
+import { type Answer, ask, Patience } from './request.ts';
 import type { HubLine } from './settings.ts';
 
 export interface DownloadPlace {

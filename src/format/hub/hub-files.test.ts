@@ -1,5 +1,5 @@
 /** The way through: ids to files in the cache, without a network, with a token, without room. */
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { platform } from '#platform';
@@ -72,6 +72,9 @@ describe('a model of a hub', () => {
     expectFiles(await contentOf('org/name'), CHOSEN);
     expect(bench.hub.seen.some(({ path }) => path.endsWith('/tokenizer.json'))).toBe(false);
     bench.hub.seen.length = 0;
+    const written = statSync(at('refs/main')).mtimeMs;
+    expectFiles(await contentOf('org/name'), CHOSEN);
+    expect(statSync(at('refs/main')).mtimeMs).toBe(written);
     const events: LoadProgress[] = [];
     expectFiles(await contentOf(`org/name@${COMMIT}`, { onProgress: (e: LoadProgress) => events.push(e) }), CHOSEN);
     expect(requests()).toBe(0);

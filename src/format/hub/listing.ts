@@ -1,8 +1,9 @@
 /** What a repository of the hub holds at a revision: its commit, and its files with their sizes and hashes. */
 import type { BitloomError } from '../../ir/error.ts';
 import { isRecord } from '../json.ts';
+import { networkError } from './failure.ts';
 import type { HubId } from './hub-id.ts';
-import { type Answer, ask, networkError, Patience, type Question } from './request.ts';
+import { type Answer, ask, Patience, type Question } from './request.ts';
 import type { HubLine } from './settings.ts';
 
 /** A file as the hub promises it. */

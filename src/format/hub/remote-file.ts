@@ -1,8 +1,9 @@
 /** A file of the hub that is read in place, by ranges: where no cache has room for it. */
 import type { OpenFile } from '../file-set.ts';
+import { networkError } from './failure.ts';
 import type { HubId } from './hub-id.ts';
 import { fileAddress, type RemoteFile } from './listing.ts';
-import { ask, networkError, Patience } from './request.ts';
+import { ask, Patience } from './request.ts';
 import type { HubLine } from './settings.ts';
 
 /** Opens a file without fetching it. Its ranges go on where a line broke; no hash can be checked. */

@@ -1,5 +1,6 @@
 /** One request to a hub: its answer as pieces, its failures by name, and when to ask again. */
-import { BitloomError, type ErrorCode } from '../../ir/error.ts';
+import { BitloomError } from '../../ir/error.ts';
+import { abortError, networkError, reason, refusal } from './failure.ts';
 import type { HubLine } from './settings.ts';
 
 /** Times a request is repeated without a gain in between. */
@@ -23,22 +24,6 @@ export interface Question {
   readonly offset?: number;
   /** One past the last byte wanted. */
   readonly end?: number;
-}
-
-export const abortError = (what: string, signal: AbortSignal): BitloomError =>
-  new BitloomError('ABORTED', `Fetching ${what} was cancelled.`, { what }, { cause: signal.reason });
-
-/** A failure of the line. `isPassing` ones are worth another try. */
-export function networkError(text: string, details: Readonly<Record<string, unknown>>, cause?: unknown): BitloomError {
-  return new BitloomError('NETWORK', text, details, cause === undefined ? undefined : { cause });
-}
-
-/** The innermost reason that fetch gives, for a reader. */
-function reason(cause: unknown): string {
-  let error = cause;
-  while (error instanceof Error && error.cause !== undefined) error = error.cause;
-  if (!(error instanceof Error)) return String(error);
-  return error.message || String((error as { code?: unknown }).code ?? error.name);
 }
 
 /** Asks once. Throws NETWORK, UNAUTHORIZED, NOT_FOUND, MISSING_FILE, ABORTED. */
@@ -74,7 +59,7 @@ export async function ask(line: HubLine, question: Question, signal?: AbortSigna
   if (!response.ok) {
     clearTimeout(timer);
     await response.body?.cancel().catch(() => {});
-    throw refusal(line, question, response);
+    throw refusal({ address, what, endpoint: line.endpoint, hasToken: line.token !== undefined }, response);
   }
   clearTimeout(timer);
   timer = watch();
@@ -96,40 +81,6 @@ export async function ask(line: HubLine, question: Question, signal?: AbortSigna
     }
   }
   return { status: response.status, headers: response.headers, pieces: pieces() };
-}
-
-/** What a status other than 2xx means. */
-function refusal({ token, endpoint }: HubLine, { address, what }: Question, response: Response): BitloomError {
-  const { status, headers } = response;
-  const details = { address, status };
-  const from = new URL(response.url || address);
-  if (from.origin !== new URL(endpoint).origin && status !== 416) {
-    // Signed addresses of a store behind the hub expire: the hub gives a new one.
-    return networkError(`${what}: ${from.host} refuses (HTTP ${status})`, { ...details, isPassing: true });
-  }
-  const made = (code: ErrorCode, text: string): BitloomError =>
-    new BitloomError(code, `${what}: ${text} (HTTP ${status} from ${from.host})`, details);
-  const kind = headers.get('x-error-code');
-  const where = 'set HF_TOKEN to a token that may read it';
-  if (kind === 'GatedRepo')
-    return made('UNAUTHORIZED', `its makers ask for consent at ${endpoint} first; then ${where}`);
-  if (status === 401 || status === 403) {
-    const advice =
-      token === undefined
-        ? `there is no such repository, or it is private: ${where}`
-        : `the token may not read it: ${where}`;
-    return made('UNAUTHORIZED', advice);
-  }
-  if (kind === 'RevisionNotFound') return made('NOT_FOUND', 'the repository has no such revision');
-  if (kind === 'EntryNotFound') return made('MISSING_FILE', 'the repository has no such file');
-  if (status === 404 || status === 410) return made('NOT_FOUND', 'the hub has no such repository; check the id');
-  if (status === 429 || status >= 500) {
-    const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-    const wait = Number.isFinite(seconds) ? { waitMs: Math.max(0, seconds * 1000) } : {};
-    const why = status === 429 ? 'the hub asks for fewer requests' : 'the hub fails';
-    return networkError(`${what}: ${why} (HTTP ${status} from ${from.host})`, { ...details, ...wait, isPassing: true });
-  }
-  return networkError(`${what}: the hub refuses (HTTP ${status} from ${from.host})`, details);
 }
 
 /** Counts failures that pass, and waits longer after each. */
