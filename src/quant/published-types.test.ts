@@ -30,6 +30,31 @@ function run(build: (...inputs: Value[]) => Value, ...tensors: HostTensor[]): Ho
   return interpret({ inputs, outputs: [build(...inputs)] }, tensors)[0]!;
 }
 
+/**
+ * The first 16 digits of the SHA-256 of the f32 numbers that ggml's own `dequantize_row_*` gives for the blocks of these
+ * tests; libggml of node-llama-cpp 3.22.1.
+ */
+const GGML_DIGESTS: Readonly<Record<string, string>> = {
+  Q4_0: '0ea2b26be68afdbc',
+  Q4_1: '0313bd74d66dcb43',
+  Q5_0: '1907bd44787914c9',
+  Q5_1: 'f871ac1a3c30f326',
+  Q8_0: '28e936b8c2d8f81a',
+  Q2_K: '57053f3bbc7c8158',
+  Q3_K: '82f4e90659f1c235',
+  Q4_K: 'f7f6e2f69f340300',
+  Q5_K: '960d519c8db76181',
+  Q6_K: '1429c98d888e7b35',
+  IQ4_NL: 'c9e8dfdd2a64787c',
+  IQ4_XS: '04c688097b8ae50e',
+  MXFP4: '875692ba39d7616d',
+};
+
+async function digest(values: Float32Array<ArrayBuffer>): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', values));
+  return Buffer.from(hash).toString('hex').slice(0, 16);
+}
+
 it('has every published type, and no other', () => {
   const ours = GGUF_FORMATS.map(({ name, ggufType, blockSize, blockBytes }) => [name, ggufType, blockSize, blockBytes]);
   const published = PUBLISHED_TYPES.map(({ name, ggufType, blockSize, blockBytes }) => [
@@ -49,6 +74,10 @@ describe.each(PUBLISHED_TYPES.map((type) => [type.name, type] as const))('%s', (
   const expected = slowDecode(type, bytes);
   const tensor: HostTensor = { type: { dtype: format, shape: [rows, columns] }, bytes };
   const inPanels = (panelRows: number) => run((x) => toPanels(x, panelRows), tensor);
+
+  it('decodes as ggml does', async () => {
+    expect(await digest(expected)).toBe(GGML_DIGESTS[name]);
+  });
 
   it('unpacks to the decoder’s numbers, plain and in panels', () => {
     expect(expected.some((v) => v < 0) && expected.every((v) => Number.isFinite(v))).toBe(true);

@@ -212,7 +212,10 @@ export const PUBLISHED_TYPES: readonly PublishedType[] = [
 ];
 
 /** The numbers of many blocks. */
-export function slowDecode({ blockSize, blockBytes, decode }: PublishedType, bytes: Uint8Array): Float32Array {
+export function slowDecode(
+  { blockSize, blockBytes, decode }: PublishedType,
+  bytes: Uint8Array,
+): Float32Array<ArrayBuffer> {
   const values = new Float32Array((bytes.length / blockBytes) * blockSize);
   for (let block = 0; block * blockBytes < bytes.length; block++) {
     values.set(decode(bytes.subarray(block * blockBytes, (block + 1) * blockBytes)), block * blockSize);
