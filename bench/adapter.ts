@@ -13,6 +13,8 @@ export interface Workload {
   readonly busyThreads?: number;
   /** The processes that work, where that is not this one alone. */
   processes?(): readonly number[];
+  /** Frees what would outlive the process. */
+  close?(): Promise<void>;
   /** Does the work. A workload that measures itself returns its value in the unit of the case. */
   run(iterations: number): number | undefined | Promise<number | undefined>;
 }

@@ -48,6 +48,7 @@ async function main(): Promise<void> {
   const adapter = (await import(pathToFileURL(adapterPath!).href)) as Adapter;
   const workload = await adapter.prepare(options);
   const nThreads = workload.busyThreads ?? Number(options.threads ?? 1);
+  process.on('disconnect', () => void (workload.close?.() ?? Promise.resolve()).finally(() => process.exit()));
   if (mode === 'once') return runOnce(workload, nThreads);
   const iterations = await calibrate(workload, Number(options.sampleMs ?? 100) / 1000);
   process.on('message', () => {

@@ -42,6 +42,9 @@ export interface Runner {
 /** A child that says nothing for this long is given up. */
 const SILENCE_MS = 300_000;
 
+/** Time that a contender has to end by itself: a browser has files to remove. */
+const CLOSING_MS = 3000;
+
 /** Starts one contender of a case and waits until its work is ready, at most until `stopAtMs`. */
 export function startContender(task: Case, contender: Contender, places: Places, stopAtMs: number): Promise<Runner> {
   const start = task.perProcess ? processPerSample : lasting;
@@ -111,7 +114,10 @@ async function lasting(_task: Case, contender: Contender, places: Places, stopAt
       if (message.kind !== 'sample' || message.value === null) throw new Error(described(message));
       return { ...message, value: message.value };
     },
-    stop: () => child.kill('SIGKILL'),
+    stop() {
+      if (child.connected) child.disconnect();
+      setTimeout(() => child.kill('SIGKILL'), CLOSING_MS).unref();
+    },
   };
 }
 

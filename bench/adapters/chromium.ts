@@ -31,6 +31,7 @@ export async function prepare(options: Options): Promise<Workload> {
     workPerIteration,
     note: `${note}, Chromium ${browser.version()}`,
     processes: () => descendants(process.pid),
+    close: () => browser.close(),
     run: (iterations) => page.evaluate((count) => run(count), iterations),
   };
 }
