@@ -8,7 +8,15 @@ import { bf16ToNumber, f16ToNumber, numberToF16 } from '../ir/float16.ts';
 import { byteLength, sameShape } from '../ir/shape.ts';
 import { GROUP_SIZES, type NumberFormat, packedFormat } from '../quant/index.ts';
 import { badFile } from './byte-source.ts';
-import { AWQ_LAYOUT, GPTQ_LAYOUT, GPTQ_V2_LAYOUT, type Int4Layout, type Int4Words, int4Rows } from './int4-layout.ts';
+import {
+  AWQ_LAYOUT,
+  GPTQ_LAYOUT,
+  GPTQ_V2_LAYOUT,
+  type Int4Layout,
+  type Int4Words,
+  int4Rows,
+  transposedWords,
+} from './int4-layout.ts';
 import { isRecord, type JsonRecord } from './json.ts';
 import { type TensorEntry, type TensorFile, tensorEntry } from './tensor-file.ts';
 
@@ -142,11 +150,12 @@ async function requireGroupsInOrder({ groupIndex, groupSize }: Layer, signal?: A
 
 async function readWords(layer: Layer, signal?: AbortSignal): Promise<Int4Words> {
   await requireGroupsInOrder(layer, signal);
+  const [rows, columns] = layer.codes.shape as readonly [number, number];
   return {
     inFeatures: layer.inFeatures,
     outFeatures: layer.outFeatures,
     groupSize: layer.groupSize,
-    codes: new Uint32Array(await wholeTensor(layer.codes, signal)),
+    codes: transposedWords(new Uint32Array(await wholeTensor(layer.codes, signal)), rows, columns),
     zeros: new Uint32Array(await wholeTensor(layer.zeros, signal)),
     scales: await scaleBits(layer.scales, signal),
   };

@@ -6,13 +6,13 @@
  */
 import type { NumberFormat } from '../quant/index.ts';
 
-/** The raw tensors of one layer, [inFeatures, outFeatures] in words of eight codes. */
+/** The raw tensors of one layer, in words of eight codes; those of codes transposed, so that a row's lie together. */
 export interface Int4Words {
   readonly inFeatures: number;
   readonly outFeatures: number;
   /** Input features under one scale in the checkpoint; a multiple of the format's. */
   readonly groupSize: number;
-  /** AWQ: [inFeatures, outFeatures / 8]. GPTQ: [inFeatures / 8, outFeatures]. */
+  /** AWQ: [outFeatures / 8, inFeatures]. GPTQ: [outFeatures, inFeatures / 8]. */
   readonly codes: Uint32Array;
   /** [groups, outFeatures / 8]. */
   readonly zeros: Uint32Array;
@@ -42,11 +42,11 @@ export const GPTQ_V2_LAYOUT: Int4Layout = { ...GPTQ_LAYOUT, zeroOffset: 0 };
 const LOW = 0x0f0f0f0f;
 const HIGH = 0xf0f0f0f0;
 
-/** Codes of 32 inputs of eight outputs, AWQ: word `at + i * stride` has input i. Row r's 16 bytes go to out[r * rowBytes + to ..]. */
-function awqCodes(words: Uint32Array, at: number, stride: number, out: Uint8Array, to: number, rowBytes: number): void {
+/** Codes of 32 inputs of eight outputs, AWQ: word `at + i` has input i. Row r's 16 bytes go to out[r * rowBytes + to ..]. */
+function awqCodes(words: Uint32Array, at: number, out: Uint8Array, to: number, rowBytes: number): void {
   for (let j = 0; j < 16; j++) {
-    const low = words[at + j * stride]!;
-    const high = words[at + (j + 16) * stride]!;
+    const low = words[at + j]!;
+    const high = words[at + j + 16]!;
     const first = (low & LOW) | ((high & LOW) << 4); // nibbles 0, 2, 4, 6, a byte each
     const second = ((low >>> 4) & LOW) | (high & HIGH); // nibbles 1, 3, 5, 7
     for (let row = 0; row < 8; row++) {
@@ -56,11 +56,11 @@ function awqCodes(words: Uint32Array, at: number, stride: number, out: Uint8Arra
   }
 }
 
-/** Codes of 32 inputs of one output, GPTQ: words at + 0, 1, 2, 3 * stride, eight inputs each, to 16 bytes. */
-function gptqCodes(words: Uint32Array, at: number, stride: number, out: Uint8Array, to: number): void {
+/** Codes of 32 inputs of one output, GPTQ: words at + 0, 1, 2, 3, eight inputs each, to 16 bytes. */
+function gptqCodes(words: Uint32Array, at: number, out: Uint8Array, to: number): void {
   for (let half = 0; half < 2; half++) {
-    const low = words[at + half * stride]!;
-    const high = words[at + (half + 2) * stride]!;
+    const low = words[at + half]!;
+    const high = words[at + half + 2]!;
     const even = (low & LOW) | ((high & LOW) << 4);
     const odd = ((low >>> 4) & LOW) | (high & HIGH);
     for (let j = 0; j < 4; j++) {
@@ -68,6 +68,23 @@ function gptqCodes(words: Uint32Array, at: number, stride: number, out: Uint8Arr
       out[to + 8 * half + 2 * j + 1] = odd >>> (8 * j);
     }
   }
+}
+
+/** Words of a cache line. */
+const TILE = 16;
+
+/** [columns, rows] from words [rows, columns], a tile of cache lines at a time. */
+export function transposedWords(words: Uint32Array, rows: number, columns: number): Uint32Array {
+  const result = new Uint32Array(words.length);
+  for (let column = 0; column < columns; column += TILE) {
+    const lastColumn = Math.min(columns, column + TILE);
+    for (let row = 0; row < rows; row += TILE) {
+      const lastRow = Math.min(rows, row + TILE);
+      for (let c = column; c < lastColumn; c++)
+        for (let r = row; r < lastRow; r++) result[c * rows + r] = words[r * columns + c]!;
+    }
+  }
+  return result;
 }
 
 /** Rows 8 * eight … 8 * eight + 7 in `format`, to `out` (8 rows). */
@@ -95,10 +112,10 @@ export function int4Rows(
     }
     for (let sub = 0; sub < blockSize; sub += 32) {
       const to = block * blockBytes + planes[0]!.byteOffset + sub / 2;
-      if (layout.axis === 'out') awqCodes(codes, (start + sub) * wordsPerRow + eight, wordsPerRow, out, to, rowBytes);
+      if (layout.axis === 'out') awqCodes(codes, eight * inFeatures + start + sub, out, to, rowBytes);
       else
         for (let row = 0; row < 8; row++) {
-          gptqCodes(codes, ((start + sub) / 8) * outFeatures + 8 * eight + row, outFeatures, out, row * rowBytes + to);
+          gptqCodes(codes, ((8 * eight + row) * inFeatures + start + sub) / 8, out, row * rowBytes + to);
         }
     }
   }
