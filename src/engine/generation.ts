@@ -95,7 +95,7 @@ function checkRequest({ sequence }: GenerationContext, prompt: readonly number[]
 
 /** The log-probabilities that go with a token. */
 function logprobEntry(tokenizer: Tokenizer, logits: Float32Array, tokenId: number, count: number): LogprobEntry {
-  const textOf = (id: number): string => tokenizer.decode([id], { skipSpecial: false });
+  const textOf = (id: number): string => tokenizer.decode([id], { skipSpecial: false, continues: true });
   const { logprob, top } = logProbabilities(logits, tokenId, count);
   return { tokenId, text: textOf(tokenId), logprob, top: top.map((each) => ({ ...each, text: textOf(each.tokenId) })) };
 }
