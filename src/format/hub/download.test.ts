@@ -70,9 +70,16 @@ describe('a line that breaks', () => {
 
   test('by stalling is given up and taken up again', async () => {
     failInTurn([{ stallAfter: 100_000 }]);
-    await fetchIt({ stallMs: 300 });
+    await fetchIt({ stallMs: 900 });
     await expectWhole();
     expect(offsets()).toEqual([0, 100_000]);
+  });
+
+  test('no: a slow server is waited for', async () => {
+    failInTurn([{ paceMs: 60 }]);
+    await fetchIt({ stallMs: 900 });
+    await expectWhole();
+    expect(offsets()).toEqual([0]);
   });
 
   test('every time is told with file and bytes, and the next call goes on', async () => {

@@ -73,7 +73,10 @@ export async function download(place: DownloadPlace, file: RemoteFile, options: 
     if (!(await isThere())) {
       // Bytes of an earlier try may be bad, after a power failure for one: then a second round begins with none.
       if (!(await fetchWhole(place, file, options))) await fetchWhole(place, file, options);
-      await store.rename(partialPath(id.repository, file.hash), blob);
+      await store.rename(partialPath(id.repository, file.hash), blob).catch(async (error) => {
+        // A process that took our lock for a leftover wrote the same bytes, and was first.
+        if (!(await isThere())) throw error;
+      });
     }
     options.onBytes(file.sizeBytes);
   } finally {

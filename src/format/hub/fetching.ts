@@ -20,9 +20,13 @@ export interface Fetching {
   readonly options: Pick<FetchOptions, 'signal' | 'onProgress'> & { readonly onWarning: (message: string) => void };
 }
 
-/** What earlier tries left of a file. */
-const partialBytes = async (store: FileStore, id: HubId, file: RemoteFile): Promise<number> =>
-  (await store.status(partialPath(id.repository, file.hash)))?.sizeBytes ?? 0;
+/** Bytes of a file that are there: all, where another revision has it too, or what earlier tries left. */
+async function storedBytes({ store, id }: Fetching, { hash, sizeBytes }: RemoteFile): Promise<number> {
+  const blob = await store.status(blobPath(id.repository, hash));
+  if (blob?.sizeBytes === sizeBytes) return sizeBytes;
+  const partial = await store.status(partialPath(id.repository, hash));
+  return Math.min(partial?.sizeBytes ?? 0, sizeBytes);
+}
 
 /** Names of the files that the cache has. */
 export async function findCached({ store, id, commit }: Fetching, files: readonly RemoteFile[]): Promise<Set<string>> {
@@ -53,18 +57,15 @@ export async function fetchAll(
 }
 
 /** The files that there is room for, smallest first. Throws QUOTA_EXCEEDED where all must fit and do not. */
-async function withRoom(
-  { store, id, options }: Fetching,
-  files: readonly RemoteFile[],
-): Promise<readonly RemoteFile[]> {
+async function withRoom(fetching: Fetching, files: readonly RemoteFile[]): Promise<readonly RemoteFile[]> {
+  const { store, id, options } = fetching;
   const available = await store.availableBytes();
   if (available === undefined || files.length === 0) return files;
   const fitting: RemoteFile[] = [];
   let neededBytes = 0;
   let fittingBytes = 0;
   for (const file of files) {
-    const bytes = Math.max(0, file.sizeBytes - (await partialBytes(store, id, file)));
-    neededBytes += bytes;
+    neededBytes += file.sizeBytes - (await storedBytes(fetching, file));
     if (neededBytes > available) continue;
     fittingBytes = neededBytes;
     fitting.push(file);
@@ -83,13 +84,13 @@ async function withRoom(
 
 /** Tells the bytes of files that are there in part or whole. */
 async function startMeter(
-  { store, id, options }: Fetching,
+  fetching: Fetching,
   missing: readonly RemoteFile[],
   known: readonly RemoteFile[],
-) {
-  const meter = new DownloadMeter([...known, ...missing], options.onProgress);
+): Promise<DownloadMeter> {
+  const meter = new DownloadMeter([...known, ...missing], fetching.options.onProgress);
   for (const file of known) meter.set(file.path, file.sizeBytes);
-  for (const file of missing) meter.set(file.path, Math.min(await partialBytes(store, id, file), file.sizeBytes));
+  for (const file of missing) meter.set(file.path, await storedBytes(fetching, file));
   meter.start();
   return meter;
 }

@@ -100,6 +100,19 @@ describe('a model of a hub', () => {
     expect(new Set(events.map((event) => event.file))).toEqual(new Set([undefined, ...CHOSEN]));
   });
 
+  test('of a new revision is fetched where it differs', async () => {
+    await contentOf('org/name');
+    const config = text({ model_type: 'qwen2' });
+    bench.hub.repositories.set('org/name', { commit: 'd'.repeat(40), files: { ...FILES, 'config.json': config } });
+    bench.hub.seen.length = 0;
+    const events: LoadProgress[] = [];
+    const contents = await contentOf('org/name', { onProgress: (event: LoadProgress) => events.push(event) });
+    expect(contents['config.json']!.equals(config)).toBe(true);
+    expect(requests()).toBe(1);
+    expect(events[0]!.totalBytes - events[0]!.loadedBytes).toBe(config.length);
+    expect(readFileSync(at('refs/main'), 'utf8')).toBe('d'.repeat(40));
+  });
+
   test('is read by ranges where only a look is wanted', async () => {
     const files = await hubFiles('org/name:Q4_0', { ...bench.options, download: false });
     const file = await files.open('gguf/x-Q4_0.gguf');

@@ -22,6 +22,8 @@ export interface Fault {
   readonly cutAfter?: number;
   /** Sends this many bytes of the body and then nothing. */
   readonly stallAfter?: number;
+  /** Waits so long before each piece of the body: slow, but not dead. */
+  readonly paceMs?: number;
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sends the whole file, whatever range was asked for. */
@@ -92,10 +94,12 @@ const listed = (path: string, bytes: Uint8Array): ListedFile => ({
   ...(bytes.length >= LARGE_BYTES ? { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } } : {}),
 });
 
-async function sendBody(response: ServerResponse, body: Uint8Array, { cutAfter, stallAfter }: Fault): Promise<void> {
+async function sendBody(response: ServerResponse, body: Uint8Array, fault: Fault): Promise<void> {
+  const { cutAfter, stallAfter, paceMs } = fault;
   const limit = Math.min(cutAfter ?? stallAfter ?? body.length, body.length);
   for (let at = 0; at < limit; at += PIECE_BYTES) {
     const piece = body.subarray(at, Math.min(at + PIECE_BYTES, limit));
+    if (paceMs !== undefined) await new Promise((resolve) => setTimeout(resolve, paceMs));
     await new Promise<void>((resolve) => response.write(piece, () => resolve()));
   }
   if (cutAfter !== undefined) {
