@@ -65,6 +65,10 @@ describe.each(SEARCHED)('%s', (name, format) => {
     }
   });
 
+  it('uses scales down to the least that is stored', () => {
+    expect(relativeError(format, normalValues(256, 2e-6))).toBeLessThan(0.35);
+  });
+
   it('refuses numbers beyond its scales', () => {
     const x = normalValues(256, 1);
     x[100] = format.scale.dtype === 'e8m0' ? Number.POSITIVE_INFINITY : -3e38;

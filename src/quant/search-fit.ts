@@ -1,13 +1,13 @@
 /**
  * The fit `search`: parameters of least squared error. Each group finds its real scale and minimum (group-search.ts);
  * the block's scale and minimum are stored over them, each group takes the small integers near its own values that
- * err least, and least squares over the whole block refines what the integers multiply.
+ * err least, and least squares over the whole block refines what the integers multiply; then the groups choose again.
  */
 import { f16ToNumber, numberToF16 } from '../ir/float16.ts';
 import type { BlockFit } from './block-fit.ts';
 import { fitRange, fitScale, type GroupFit, type SearchEffort } from './group-search.ts';
 import { LevelGrid } from './level-grid.ts';
-import type { NumberFormat } from './number-format.ts';
+import type { NumberFormat, ParameterType } from './number-format.ts';
 
 /**
  * How much to try: where doubled, the mean error falls by less than 1 per cent. With minimums, integers beside the nearest
@@ -23,11 +23,22 @@ type Range = readonly [number, number];
 
 const toF16 = (value: number): number => f16ToNumber(numberToF16(value));
 
-/** The powers of two on both sides of a scale, as `e8m0` stores them. */
-function powersAround(scale: number): number[] {
-  const exponent = Math.max(-128, Math.floor(Math.log2(Math.abs(scale))));
-  return [2 ** exponent, 2 ** (exponent + 1)];
+const LEAST_NORMAL = 2 ** -14;
+const LEAST_STEP = 2 ** -24;
+
+/** What may stand for a scale: the nearest number, or both neighbours where stored numbers are far apart. */
+function storedScales(dtype: ParameterType, scale: number): number[] {
+  if (dtype === 'e8m0') {
+    const exponent = Math.max(-128, Math.floor(Math.log2(Math.abs(scale))));
+    return [2 ** exponent, 2 ** (exponent + 1)];
+  }
+  if (Math.abs(scale) >= LEAST_NORMAL) return [toF16(scale)];
+  return [Math.floor(scale / LEAST_STEP) * LEAST_STEP, Math.ceil(scale / LEAST_STEP) * LEAST_STEP];
 }
+
+/** A minimum as stored; where stored numbers are far apart the next above, which smaller integers reach as well. */
+const storedMin = (min: number): number =>
+  min >= LEAST_NORMAL ? toF16(min) : Math.ceil(min / LEAST_STEP) * LEAST_STEP;
 
 /** The first and last integer of a range that are below and above `wanted`, or `reach` further. */
 function integersNear(wanted: number, reach: number, [low, high]: Range): Range {
@@ -62,8 +73,8 @@ export class SearchFit {
     let [scale, min] = this.#units();
     let least = Number.POSITIVE_INFINITY;
     for (let round = 0; round <= ROUNDS; round++) {
-      min = toF16(min);
-      for (const stored of scaleField.dtype === 'e8m0' ? powersAround(scale) : [toF16(scale)]) {
+      min = storedMin(Math.max(0, min));
+      for (const stored of storedScales(scaleField.dtype, scale)) {
         const reach = round === 0 && minField !== null ? 1 : 0;
         const error = this.#chooseIntegers(values, start, stored, min, reach);
         if (!(error < least)) continue;
@@ -77,7 +88,12 @@ export class SearchFit {
         into.scale = least;
         return;
       }
-      if (round < ROUNDS) [scale, min] = this.#leastSquares(values, start, into);
+      if (round === ROUNDS) break;
+      [scale, min] = this.#leastSquares(values, start, into);
+      this.#groups.forEach((group, g) => {
+        group.scale = into.scale * into.subScales[g]!;
+        group.min = into.min * into.subMins[g]!;
+      });
     }
     this.#encode(values, start, into);
   }
@@ -96,7 +112,7 @@ export class SearchFit {
 
   /**
    * Chooses the integers of least error over a stored scale and minimum, up to `reach` beyond those next to what each
-   * group wants, which is from then on what it got. Gives the block's squared error.
+   * group wants. Gives the block's squared error.
    */
   #chooseIntegers(values: Float32Array, start: number, scale: number, min: number, reach: number): number {
     const { subScale, subMin, groupSize } = this.#format;
@@ -119,8 +135,6 @@ export class SearchFit {
         }
       }
       total += least;
-      group.scale = scale * this.#subScales[g]!;
-      group.min = min * this.#subMins[g]!;
     }
     return total;
   }
