@@ -150,6 +150,16 @@ const textMutations: readonly Mutation[] = [
   },
 ];
 
+/** Several numbers of JSON at their extremes at once. */
+const extremes: Mutation = (bytes, random) => {
+  const text = new TextDecoder().decode(bytes);
+  const share = random();
+  const changed = text.replace(/(?<=:\s*)\d+(?=[,}])/g, (number) =>
+    random() < share ? pick(random, ['1', '16', '1024', '4096', '65536', '2147483647']) : number,
+  );
+  return new TextEncoder().encode(changed);
+};
+
 /** The header of safetensors is JSON behind its length, which is kept true. */
 const headerMutation: Mutation = (bytes, random) => {
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
@@ -160,6 +170,7 @@ const headerMutation: Mutation = (bytes, random) => {
 };
 
 function mutationsOf(name: string): readonly Mutation[] {
+  if (name === 'config.json') return [extremes, extremes, ...textMutations, ...byteMutations];
   if (name.endsWith('.json')) return [...textMutations, ...textMutations, ...byteMutations];
   return name.endsWith('.safetensors')
     ? [headerMutation, headerMutation, headerMutation, ...byteMutations]

@@ -1,6 +1,7 @@
 /** Mixtral: Mistral with experts in every layer. */
 import {
   mixtureOfExperts,
+  mostExperts,
   preNormLayer,
   readActivation,
   readRotary,
@@ -31,7 +32,7 @@ export const mixtral: ModelFamily = {
     const rotary = readRotary(config, sizes.headDim);
     const activation = readActivation(config);
     const windows = readWindows(config, sizes.nLayers, () => config.sliding_window !== null);
-    const nExperts = sizeField(config, 'num_local_experts', undefined, 65536);
+    const nExperts = sizeField(config, 'num_local_experts', undefined, mostExperts(sizes.nLayers));
     const nChosen = sizeField(config, 'num_experts_per_tok', undefined, nExperts);
     return standardDecoder(config, sizes, {
       layer: (i, prefix) =>

@@ -4,6 +4,7 @@ import {
   type Block,
   linear,
   mixtureOfExperts,
+  mostExperts,
   perHead,
   preNormLayer,
   readActivation,
@@ -70,7 +71,7 @@ const experts =
     const denseLayers = indicesField(config, 'mlp_only_layers');
     const step = sizeField(config, 'decoder_sparse_step', 1);
     const ffnDim = sizeField(config, 'moe_intermediate_size');
-    const nExperts = sizeField(config, 'num_experts', undefined, 65536);
+    const nExperts = sizeField(config, 'num_experts', undefined, mostExperts(sizes.nLayers));
     const nChosen = sizeField(config, 'num_experts_per_tok', undefined, nExperts);
     const isNormalized = booleanField(config, 'norm_topk_prob', false);
     const shared = (prefix: string) => ({

@@ -26,6 +26,9 @@ export interface ExpertParts {
   readonly shared?: { readonly block: Block; readonly gate: Block };
 }
 
+/** Experts a layer may have: large models have some 25,000 over all layers, and their names alone take memory. */
+export const mostExperts = (nLayers: number): number => Math.floor(2 ** 16 / nLayers);
+
 /** Sum over the chosen experts of share * down(activation(gate(x)) * up(x)), plus the shared expert's rows. */
 export function mixtureOfExperts(parts: ExpertParts): Block {
   const { dim, ffnDim, nExperts, nChosen, isNormalized, activation, prefix, names, shared } = parts;

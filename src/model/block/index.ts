@@ -2,7 +2,7 @@
 export { type Attention, attention } from './attention.ts';
 export { type Block, chain, layerNorm, linear, perHead, rmsNorm } from './block.ts';
 export { type DecoderLayer, decoder, type Embedding, sharing, softCap, tokenEmbedding } from './decoder.ts';
-export { mixtureOfExperts } from './experts.ts';
+export { mixtureOfExperts, mostExperts } from './experts.ts';
 export { fusedFeedForward, plainFeedForward, readActivation } from './feed-forward.ts';
 export { type Rotary, readRotary } from './rotary.ts';
 export {
