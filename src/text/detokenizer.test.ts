@@ -1,13 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Detokenizer } from './detokenizer.ts';
-import { tokenizerFromJson } from './index.ts';
+import { tokenizerFromGguf, tokenizerFromJson } from './index.ts';
+import { pieceMetadata, readReference } from './testing/reference.ts';
 import { anyText, tinyJson, tinyTokenizerJson } from './testing/tiny.ts';
 
 const tiny = tokenizerFromJson(tinyTokenizerJson(), tinyJson('tokenizer_config.json'));
 /** Ids of the tokens that stand for single bytes. */
 const byteIds = Array.from({ length: 4096 }, (_, id) => id).filter((id) => tiny.idToBytes(id).length === 1);
 const idOfByte = (byte: number): number => byteIds.find((id) => tiny.idToBytes(id)[0] === byte)!;
+
+/** Pieces with scores; ids 0 to 2 are control tokens, 3 to 258 single bytes. */
+const pieces = tokenizerFromGguf(pieceMetadata(readReference(), 'llama'));
+/** What ids spell without control tokens. */
+const spelt = (ids: readonly number[]): string =>
+  ids.map((id) => (pieces.isSpecial(id) ? '' : String.fromCharCode(...pieces.idToBytes(id)))).join('');
 
 function streamed(ids: readonly number[]): string[] {
   const stream = tiny.detokenizer({ skipSpecial: false });
@@ -23,6 +30,19 @@ describe('a stream of tokens', () => {
         const whole = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
         expect(streamed(ids).join('')).toBe(whole);
         expect(tiny.decode(ids, { skipSpecial: false })).toBe(whole);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('gives the same text as all at once from SentencePiece-like pieces, whose first space is not part of it', () => {
+    const id = fc.oneof(fc.nat(pieces.vocabSize - 1), fc.integer({ min: 3, max: 258 }));
+    fc.assert(
+      fc.property(fc.array(id, { maxLength: 40 }), (ids) => {
+        const stream = pieces.detokenizer();
+        const text = ids.map((id) => stream.push(id)).join('') + stream.flush();
+        expect(text).toBe(pieces.decode(ids));
+        expect(pieces.decode(ids, { continues: true })).toBe(/^ /.test(spelt(ids)) ? ` ${text}` : text);
       }),
       { numRuns: 200 },
     );

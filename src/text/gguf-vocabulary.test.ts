@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { tokenizerFromGguf, tokenizerFromJson, tokenizerToGguf } from './index.ts';
-import { readReference, tokenizerJsonOf } from './testing/reference.ts';
+import { pieceMetadata, readReference, tokenizerJsonOf } from './testing/reference.ts';
 import { anyText, tinyGgufMetadata, tinyJson, tinyTokenizerJson } from './testing/tiny.ts';
 import { WORD_CUTS } from './word-cut.ts';
 
@@ -223,5 +223,28 @@ describe('reading', () => {
     ['BAD_TOKENIZER', { add_bos_token: 1 }],
   ])('%s, case %#', (code, entries) => {
     expect(() => tokenizerFromGguf(changed(entries))).toThrow(expect.objectContaining({ code }));
+  });
+
+  test('any value in place of any other gives a tokenizer or an error by name', () => {
+    const good = pieceMetadata(reference, 'llama');
+    const list = fc.array(fc.oneof(fc.integer(), fc.double(), fc.string()), { maxLength: 4 });
+    const value = fc.oneof(
+      fc.integer(),
+      fc.boolean(),
+      fc.string(),
+      list,
+      fc.constant(new Float32Array(1000).fill(Number.NaN)),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...good.keys()), value, (key, wrong) => {
+        try {
+          const tokenizer = tokenizerFromGguf(new Map([...good, [key, wrong]]));
+          expect(tokenizer.decode(tokenizer.encode('a b', { addBos: false }))).toBe('a b');
+        } catch (error) {
+          expect(error).toMatchObject({ code: expect.stringMatching(/^(BAD_TOKENIZER|UNSUPPORTED_FEATURE)$/) });
+        }
+      }),
+      { numRuns: 150 },
+    );
   });
 });
