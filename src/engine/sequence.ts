@@ -139,7 +139,8 @@ export class Sequence {
   async dispose(): Promise<void> {
     this.#isDisposed = true;
     await this.#running;
-    for (const program of this.#programs.values()) (await program).dispose();
+    const free = (program: StepProgram): void => program.dispose();
+    for (const program of this.#programs.values()) await program.then(free, () => {}); // one that failed to compile told its caller
     this.cache.dispose();
   }
 }

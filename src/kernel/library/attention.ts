@@ -30,7 +30,7 @@ import {
   vectorType,
 } from '../expression.ts';
 import { KernelBuilder, type Variable } from '../language.ts';
-import { exp, tanh } from '../math.ts';
+import { exp, expNegative, tanh } from '../math.ts';
 import type { KernelRequest, KernelTemplate } from '../template.ts';
 import { type CacheRows, cacheRows } from './cache-rows.ts';
 import { kernelName } from './naming.ts';
@@ -248,7 +248,7 @@ class Attention {
     k.set(state.m, highest);
     k.set(state.l, mul(state.l, decay));
     k.loop(0, count, 1, (t) => {
-      const power = k.let(exp(k, k.let(sub(k.load(this.#scores.buffer, 'f32', at(t), ROWS), highest))));
+      const power = k.let(expNegative(k, k.let(sub(k.load(this.#scores.buffer, 'f32', at(t), ROWS), highest))));
       k.set(state.l, add(state.l, power));
       k.store(this.#scores.buffer, 'f32', at(t), power);
     });
