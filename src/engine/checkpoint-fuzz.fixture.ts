@@ -170,7 +170,7 @@ const headerMutation: Mutation = (bytes, random) => {
 };
 
 function mutationsOf(name: string): readonly Mutation[] {
-  if (name === 'config.json') return [extremes, extremes, ...textMutations, ...byteMutations];
+  if (name === 'config.json') return [extremes, ...textMutations, ...textMutations, ...byteMutations];
   if (name.endsWith('.json')) return [...textMutations, ...textMutations, ...byteMutations];
   return name.endsWith('.safetensors')
     ? [headerMutation, headerMutation, headerMutation, ...byteMutations]

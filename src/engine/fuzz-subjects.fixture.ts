@@ -4,6 +4,7 @@ import { collect } from '../format/file.fixture.ts';
 import {
   checkpointToGguf,
   ggufPieces,
+  type MetadataInput,
   memorySource,
   openSafetensors,
   safetensorsPieces,
@@ -38,6 +39,60 @@ function smallTokenizer(): unknown {
   const vocab = Object.fromEntries(Object.entries(json.model.vocab).filter(([, id]) => id < VOCAB));
   const merges = json.model.merges.filter((merge) => merge.replace(' ', '') in vocab);
   return { ...json, model: { ...json.model, vocab, merges } };
+}
+
+/** A vocabulary of pieces with bytes to fall back on, as Llama 2 and Gemma have. */
+function pieces(): readonly string[] {
+  const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
+  return ['<unk>', '<s>', '</s>', ...bytes, ...'▁abcdehilnorstuwy'.split(''), '▁a', 'th', 'the', '▁the'].slice(
+    0,
+    VOCAB,
+  );
+}
+
+function pieceTokenizer(): unknown {
+  const special = (id: number) => ({ id, content: pieces()[id]!, special: true, normalized: false });
+  return {
+    added_tokens: [special(0), special(1), special(2)],
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: '▁' },
+        { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+      ],
+    },
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        { type: 'Strip', content: ' ', start: 1, stop: 0 },
+      ],
+    },
+    model: {
+      type: 'BPE',
+      unk_token: '<unk>',
+      fuse_unk: true,
+      byte_fallback: true,
+      vocab: Object.fromEntries(pieces().map((piece, id) => [piece, id])),
+      merges: ['▁ a', 't h', 'th e', '▁ the'],
+    },
+  };
+}
+
+function pieceMetadata(): Map<string, MetadataInput> {
+  const types = pieces().map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1));
+  return new Map<string, MetadataInput>([
+    ['tokenizer.ggml.model', 'llama'],
+    ['tokenizer.ggml.tokens', pieces()],
+    ['tokenizer.ggml.scores', Float32Array.from(pieces(), (_, id) => -id)],
+    ['tokenizer.ggml.token_type', Int32Array.from(types)],
+    ['tokenizer.ggml.bos_token_id', 1],
+    ['tokenizer.ggml.eos_token_id', 2],
+  ]);
 }
 
 const encoded = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
@@ -127,6 +182,17 @@ async function ggufBytes(family: string, format: string, part?: number): Promise
   );
 }
 
+async function withPieces(): Promise<Subject[]> {
+  const { files } = await folder('gemma');
+  const { config, tensors } = familyCheckpoint('gemma', SIZES);
+  const file = await openSafetensors(memorySource(await safetensors(tensors)));
+  const content = checkpointToGguf(file, config, { format: 'F16', name: 'gemma', metadata: pieceMetadata() });
+  return [
+    { name: 'pieces', files: { ...files, 'tokenizer.json': encoded(pieceTokenizer()) } },
+    { name: 'pieces in GGUF', files: { 'model.gguf': await collect(ggufPieces(content)) } },
+  ];
+}
+
 async function gguf(family: string, format: string, version = 3): Promise<Subject> {
   const bytes = await ggufBytes(family, format);
   new DataView(bytes.buffer).setUint32(4, version, true);
@@ -138,8 +204,9 @@ async function split(): Promise<Subject> {
   return { name: 'split', files: { 'm-00001-of-00002.gguf': first, 'm-00002-of-00002.gguf': second } };
 }
 
-export const fuzzSubjects = (): Promise<Subject[]> =>
-  Promise.all([
+export const fuzzSubjects = async (): Promise<Subject[]> => [
+  ...(await withPieces()),
+  ...(await Promise.all([
     folder('llama'),
     folder('gemma3'),
     folder('qwen2-moe'),
@@ -152,4 +219,5 @@ export const fuzzSubjects = (): Promise<Subject[]> =>
     gguf('mixtral', 'F16'),
     gguf('gemma2', 'F16'),
     split(),
-  ]);
+  ])),
+];
