@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeHub, sha256, someBytes, startHub } from '../src/format/hub/testing/hub-server.ts';
-import { findChromium, launch, type Site, serve } from './browser/page.ts';
+import { findChromium, launch, OWN_FOLDERS, type Site, serve } from './browser/page.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const chromium = findChromium();
@@ -48,7 +48,7 @@ describe.skipIf(!chromium && !required)('the hub in a browser (skipped where no 
       conditions: ['bitloom-source', 'browser'],
       logLevel: 'error',
     });
-    site = await serve({ '/': `${folder}/` });
+    site = await serve({ ...OWN_FOLDERS, '/': folder });
     browser = await launch(chromium);
   });
   afterAll(async () => {
@@ -69,9 +69,9 @@ describe.skipIf(!chromium && !required)('the hub in a browser (skipped where no 
     await hub.close();
   });
 
-  async function openTab(): Promise<Page> {
+  async function openTab(script = '/hub-script.js'): Promise<Page> {
     const page = await context.newPage();
-    await page.goto(`${site.address}/page?script=/hub-script.js`);
+    await page.goto(`${site.address}/page?script=${script}`);
     await page.waitForFunction('window.ready === true');
     return page;
   }
@@ -166,7 +166,7 @@ describe.skipIf(!chromium && !required)('the hub in a browser (skipped where no 
     expect(await call(page, inWorker, 'size')).toBe(config.length);
   });
 
-  test('an id loads in a worker, and the model tells its story', async () => {
+  test('the built bundle loads an id, and the model tells its story; without a network too', async () => {
     const names = [
       'config.json',
       'generation_config.json',
@@ -176,18 +176,17 @@ describe.skipIf(!chromium && !required)('the hub in a browser (skipped where no 
     ];
     const files = names.map((name) => [name, new Uint8Array(readFileSync(join(root, 'assets/tiny', name)))]);
     hub.repositories.set('org/tiny', { commit: COMMIT, token: 'hf_secret', files: Object.fromEntries(files) });
-    const goldens = JSON.parse(readFileSync(join(root, 'assets/tiny/goldens.json'), 'utf8')).goldens;
-    const { prompt, greedy_ids: expected } = goldens[0];
-    const tokens = await call(
-      await openTab(),
-      true,
-      'generate',
-      'org/tiny',
-      options({ token: 'hf_secret' }),
-      prompt,
-      8,
-    );
-    expect(tokens).toEqual(expected.slice(0, 8));
-    expect(hub.seen.filter(({ isStore, authorization }) => isStore && authorization !== undefined)).toEqual([]);
+    const { prompt, greedy_ids: expected } = JSON.parse(readFileSync(join(root, 'assets/tiny/goldens.json'), 'utf8'))
+      .goldens[0];
+    const page = await openTab('/tests/browser/page-script.js');
+    for (const options of [{ endpoint: hub.endpoint, token: 'hf_secret' }, { offline: true }]) {
+      hub.seen.length = 0;
+      const result = await page.evaluate(
+        `goldens([${JSON.stringify(prompt)}], 8, ${JSON.stringify({ threads: 1, hub: options })}, 'org/tiny')`,
+      );
+      expect(result).toMatchObject({ replies: [expected.slice(0, 8)], warnings: [] });
+      expect(hub.seen.filter(({ isStore, authorization }) => isStore && authorization !== undefined)).toEqual([]);
+      expect(hub.seen.length > 0).toBe('token' in options);
+    }
   });
 });

@@ -1,6 +1,5 @@
 /** What the hub's browser tests call, in a page and in its worker. */
 import { platform } from '#platform';
-import { load } from '../../src/engine/index.ts';
 import { cache, type FetchOptions, hubFiles } from '../../src/format/hub/index.ts';
 
 /** How far the download of this page came, for a test that waits for it. */
@@ -34,16 +33,8 @@ async function fetchModel(id: string, options: FetchOptions) {
   return { hashes, warnings, first: loaded[0], total: loaded[1], last: loaded.at(-2) };
 }
 
-async function generate(id: string, hub: FetchOptions, prompt: string, maxTokens: number): Promise<readonly number[]> {
-  const model = await load(id, { hub, threads: 1, kvCacheType: 'f32' });
-  const { tokens } = await model.generate(prompt, { temperature: 0, maxTokens, ignoreEos: true }).result;
-  await model.dispose();
-  return tokens;
-}
-
 const METHODS: Readonly<Record<string, (...args: never[]) => unknown>> = {
   fetchModel,
-  generate,
   list: cache.list,
   size: cache.size,
   delete: cache.delete,

@@ -145,6 +145,7 @@ async function remove(id: string, options: HubOptions = {}): Promise<number> {
   for (const name of (await refsOf(store, repository)).get(commit) ?? []) await store.remove(refPath(repository, name));
   if (revision !== commit) await store.remove(refPath(repository, revision));
   await store.remove(snapshotFolder(repository, commit));
+  await store.remove(`${folderOf(repository)}/trees/${commit}.json`); // huggingface_hub's listing of the revision
   const used = await usedBlobs(store, repository);
   for (const blob of await store.list(`${folderOf(repository)}/blobs`)) {
     if (!used.has(blobPath(repository, blob))) await store.remove(blobPath(repository, blob));
