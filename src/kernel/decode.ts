@@ -36,6 +36,24 @@ export function loadFloat(
   return dtype === 'f16' ? unary('f16_to_f32', bits) : unary('bits_f32', shl(bits, 16));
 }
 
+/** Loads 2 * `lanes` consecutive floats of any type as two vectors of f32, exactly; 16-bit ones by one load. */
+export function loadFloatPair(
+  k: KernelBuilder,
+  dtype: FloatType,
+  buffer: BufferParam,
+  byteOffset: Expr,
+  lanes: number,
+): [Expr, Expr] {
+  if (dtype === 'f32')
+    return [0, 4 * lanes].map((at) => k.load(buffer, 'f32', add(byteOffset, at), lanes)) as [Expr, Expr];
+  const words = k.let(k.load(buffer, 'i32', byteOffset, lanes));
+  const half = (part: 'low' | 'high'): Expr => {
+    const bits: Expr = { kind: 'halves', type: words.type, a: words, part };
+    return dtype === 'f16' ? unary('f16_to_f32', bits) : unary('bits_f32', shl(bits, 16));
+  };
+  return [half('low'), half('high')];
+}
+
 /** Loads floats at an element index. */
 export const loadFloatAt = (k: KernelBuilder, dtype: FloatType, buffer: BufferParam, index: Operand, lanes = 1): Expr =>
   loadFloat(k, dtype, buffer, mul(index, FLOAT_BYTES[dtype]), lanes);

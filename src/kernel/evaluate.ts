@@ -88,6 +88,7 @@ export class Evaluator {
       }
       case 'shuffle':
       case 'lookup':
+      case 'halves':
       case 'pack8': {
         const all = this.vector(e);
         return (frame) => all(frame)[0]!;
@@ -146,6 +147,8 @@ export class Evaluator {
         return shuffleLanes(out, e.pattern, this.lanesOf(e.a), this.lanesOf(e.b));
       case 'lookup':
         return mapLanes(out, lookUpBytes(e.table), this.lanesOf(e.indices));
+      case 'halves':
+        return unpackHalves(out, e.part === 'low' ? 0 : out.length, this.lanesOf(e.a));
       case 'pack8':
         return packBytes(
           out,
@@ -247,6 +250,15 @@ function shuffleLanes(out: Lanes, pattern: readonly number[], a: Vector, b: Vect
 function lookUpBytes(table: readonly number[]): (word: number) => number {
   const pick = (word: number, shift: number): number => (table[(word >>> shift) & 15]! & 0xff) << shift;
   return (word) => pick(word, 0) | pick(word, 8) | pick(word, 16) | pick(word, 24);
+}
+
+/** As many 16-bit numbers as there are lanes, from number `first` on, two to a word. */
+function unpackHalves(out: Lanes, first: number, a: Vector): Vector {
+  return (frame) => {
+    const words = a(frame);
+    for (let i = 0; i < out.length; i++) out[i] = (words[(first + i) >> 1]! >>> (16 * ((first + i) & 1))) & 0xffff;
+    return out;
+  };
 }
 
 function packBytes(out: Lanes, parts: readonly Vector[]): Vector {

@@ -118,6 +118,8 @@ export type Expr =
   | { readonly kind: 'extract'; readonly type: Type; readonly a: Expr; readonly lane: number }
   /** Byte look-up: byte i of the result is `table[indices byte i & 15]`, per 128-bit group. `table` has 16 bytes. */
   | { readonly kind: 'lookup'; readonly type: Type; readonly table: readonly number[]; readonly indices: Expr }
+  /** The low or the high half of the 16-bit numbers that the lanes of `a` hold two by two, in order, zero-extended. */
+  | { readonly kind: 'halves'; readonly type: Type; readonly a: Expr; readonly part: 'low' | 'high' }
   /** Bytes of four i32 vectors, saturated to signed 8 bits, in order: lane j of the result packs values 4j..4j+3. */
   | { readonly kind: 'pack8'; readonly type: Type; readonly parts: readonly [Expr, Expr, Expr, Expr] };
 

@@ -105,6 +105,17 @@ describe('vectors', () => {
     expect([...packed]).toEqual([1, 1, 1, 1, -1, -1, -1, -1, 127, 127, 127, 127, -128, -128, -128, -128]);
   });
 
+  it('takes 16-bit numbers from words', () => {
+    const type = vectorType('i32', 4);
+    const words = (k: KernelBuilder): Expr => binary('or', iota(k, 1), binary('shl', iota(k, 0x8001), 16));
+    expect([...evaluate((k) => ({ kind: 'halves', type, a: words(k), part: 'low' })).i]).toEqual([
+      1, 0x8001, 2, 0x8002,
+    ]);
+    expect([...evaluate((k) => ({ kind: 'halves', type, a: words(k), part: 'high' })).i]).toEqual([
+      3, 0x8003, 4, 0x8004,
+    ]);
+  });
+
   it('selects and reduces', () => {
     const even = (k: KernelBuilder): Expr => select(binary('eq', binary('and', iota(k, 5), 1), 0), 100, 1);
     expect([...evaluate(even).i]).toEqual([1, 100, 1, 100]);

@@ -62,6 +62,8 @@ function expression(e: Expr): string {
       return `${operand(e.a)}.${e.lane}`;
     case 'lookup':
       return call('lookup', `[${e.table.join(' ')}]`, expression(e.indices));
+    case 'halves':
+      return call(`${e.part} halves`, expression(e.a));
     case 'pack8':
       return call('pack8', ...e.parts.map(expression));
   }

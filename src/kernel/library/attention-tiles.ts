@@ -208,7 +208,7 @@ class AttentionTiles {
       const panel = add(mul(divU(t, NR), 4 * NR * keyDim), mul(remU(t, NR), 4));
       const to = k.let(add(panel, this.#across.byteOffset));
       k.loop(0, keyDim, step, (d) => {
-        const readers = rows.map((row) => this.#cache.read(k, this.#keys, this.#cache.place(row, d)));
+        const readers = rows.map((row) => this.#cache.read(k, this.#keys, this.#cache.place(row, d), step));
         const target = k.let(add(to, mul(d, 4 * NR)));
         for (let u = 0; u < step; u += LANES) {
           const quad = readers.map((read) => k.let(read(u))) as [Expr, Expr, Expr, Expr];
@@ -227,7 +227,7 @@ class AttentionTiles {
       const row = k.let(add(first, mul(t, this.#cache.rowBytes(valueDim))));
       const to = k.let(add(mul(t, 4 * valueDim), this.#plain.byteOffset));
       k.loop(0, valueDim, step, (d) => {
-        const read = this.#cache.read(k, this.#values, this.#cache.place(row, d));
+        const read = this.#cache.read(k, this.#values, this.#cache.place(row, d), step);
         for (let u = 0; u < step; u += LANES)
           k.store(this.#plain.buffer, 'f32', add(to, add(mul(d, 4), 4 * u)), read(u));
       });

@@ -204,7 +204,9 @@ class Attention {
       const dots = Array.from({ length: positions }, () => queries.map(() => k.variable(constant(F32X4, 0))));
       const step = this.#rows.step(keyDim);
       k.loop(0, keyDim, step, (d) => {
-        const readers = keys.map((all) => all.map((row) => this.#rows.read(k, this.#keys, this.#rows.place(row, d))));
+        const readers = keys.map((all) =>
+          all.map((row) => this.#rows.read(k, this.#keys, this.#rows.place(row, d), step)),
+        );
         for (let u = 0; u < step; u += 4) {
           const vectors = readers.map((all) => all.map((read) => k.let(read(u))));
           queries.forEach((at, r) => {
@@ -274,7 +276,7 @@ class Attention {
       k.loop(0, count, 1, (t) => {
         const powers = k.let(k.load(this.#scores.buffer, 'f32', add(mul(t, 4 * ROWS), this.#scores.byteOffset), ROWS));
         const rows = values.map((at, i) => {
-          const read = this.#rows.read(k, this.#values, { at, within: places[i]!.within });
+          const read = this.#rows.read(k, this.#values, { at, within: places[i]!.within }, size);
           return Array.from({ length: vectors }, (_, v) => k.let(read(ROWS * v)));
         });
         sums.forEach((all, r) => {

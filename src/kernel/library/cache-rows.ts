@@ -1,7 +1,7 @@
 /** How attention reads rows of its cache as vectors of four f32: from floats, or from blocks of int8 codes under a scale. */
 import type { ElementType } from '../../ir/dtype.ts';
 import { isNumberFormat, isSimple, type NumberFormat } from '../../quant/number-format.ts';
-import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
+import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat, loadFloatPair } from '../decode.ts';
 import { add, type BufferParam, divU, type Expr, mul, type Operand, remU, unary } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 
@@ -19,8 +19,8 @@ export interface CacheRows {
   step(dim: number): number;
   /** The place of `element` of the row at byte `row`. */
   place(row: Expr, element: Expr): ElementPlace;
-  /** Reads from a place on, within its block: the elements `from` to `from` + 3. */
-  read(k: KernelBuilder, buffer: BufferParam, place: ElementPlace): (from: number) => Expr;
+  /** Reads `count` elements from a place on, within its block: those from `from` to `from` + 3. Shared loads are made once. */
+  read(k: KernelBuilder, buffer: BufferParam, place: ElementPlace, count: number): (from: number) => Expr;
 }
 
 function floatRows(dtype: FloatType): CacheRows {
@@ -29,10 +29,16 @@ function floatRows(dtype: FloatType): CacheRows {
     rowBytes: (dim) => dim * bytes,
     step: (dim) => (dim % 16 === 0 ? 16 : LANES),
     place: (row, element) => ({ at: add(row, mul(element, bytes)), within: 0 }),
-    read:
-      (k, buffer, { at }) =>
-      (from) =>
-        loadFloat(k, dtype, buffer, add(at, from * bytes), LANES),
+    read(k, buffer, { at }, count) {
+      const pairs = new Map<number, [Expr, Expr]>();
+      return (from) => {
+        const start = from - (from % (2 * LANES));
+        if (start + 2 * LANES > count) return loadFloat(k, dtype, buffer, add(at, from * bytes), LANES);
+        const pair = pairs.get(start) ?? loadFloatPair(k, dtype, buffer, add(at, start * bytes), LANES);
+        pairs.set(start, pair);
+        return pair[(from - start) / LANES]!;
+      };
+    },
   };
 }
 

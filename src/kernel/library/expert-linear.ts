@@ -13,7 +13,7 @@ import { canMultiply, LANES, type PackedOperand } from './packed-product.ts';
 import { Results, writesFloats } from './results.ts';
 import { dotTile, type RowDotOperands, type RowDotSchedule, rowDotSchedules, storeSums } from './row-dots.ts';
 import { clampedIndex } from './rows.ts';
-import { forStreams, forTiles } from './tiles.ts';
+import { forStreams } from './tiles.ts';
 
 interface Sizes {
   readonly rows: number;
@@ -110,9 +110,10 @@ function emitFloats(k: KernelBuilder, request: KernelRequest, parts: FloatParts,
   const { n } = parts;
   forIds(k, request, { extent: n, tile: schedule.rows }, (results, { i, token, expert, begin, end }) => {
     const rowStart = k.let(mul(i, n));
-    forTiles(k, begin, end, schedule.rows, n, (start, rows) => {
+    forStreams(k, begin, end, schedule.rows, (start, rows, apart) => {
       const row = k.let(add(mul(expert, n), start));
-      storeSums(k, results, rowStart, start, dotTile(k, parts, schedule, { token, tokens: 1, row, rows }));
+      const sums = dotTile(k, parts, schedule, { token, tokens: 1, row, rows, apart });
+      storeSums(k, results, rowStart, { row: start, apart }, sums);
     });
   });
 }

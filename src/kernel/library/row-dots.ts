@@ -8,13 +8,13 @@
  */
 
 import { WIDENING, type Work } from '../cost.ts';
-import { FLOAT_BYTES, type FloatType, loadFloat } from '../decode.ts';
+import { FLOAT_BYTES, type FloatType, loadFloat, loadFloatPair } from '../decode.ts';
 import {
   add,
   type BufferParam,
-  binary,
   constant,
   type Expr,
+  F32,
   fma,
   i32,
   mul,
@@ -26,7 +26,7 @@ import type { KernelBuilder } from '../language.ts';
 import type { Machine } from '../machine.ts';
 import type { Schedule } from '../template.ts';
 import type { Results } from './results.ts';
-import { forTiles } from './tiles.ts';
+import { forStreams, forTiles } from './tiles.ts';
 import { transpose4 } from './transpose.ts';
 
 export interface RowDotSchedule extends Schedule {
@@ -57,24 +57,26 @@ export function emitRowDots(
   results: Results,
 ): void {
   if (problem.m * problem.n === 0) return;
-  k.parallelRange(problem.n, schedule.rows, (begin, end) => {
-    forTiles(k, begin, end, schedule.rows, problem.n, (row, rows) => {
+  k.parallelRange(problem.n, schedule.rows, (begin, end) =>
+    forStreams(k, begin, end, schedule.rows, (row, rows, apart) =>
       forTiles(k, i32(0), i32(problem.m), schedule.tokens, problem.m, (token, tokens) => {
-        const sums = dotTile(k, problem, schedule, { token, tokens, row, rows });
+        const sums = dotTile(k, problem, schedule, { token, tokens, row, rows, apart });
         for (let t = 0; t < tokens; t++) {
-          storeSums(k, results, mul(add(token, t), problem.n), row, sums.slice(t * rows, (t + 1) * rows));
+          const rowStart = k.let(mul(add(token, t), problem.n));
+          storeSums(k, results, rowStart, { row, apart }, sums.slice(t * rows, (t + 1) * rows));
         }
-      });
-    });
-  });
+      }),
+    ),
+  );
 }
 
-/** Rows of x and of w, each neighbours. */
+/** Neighbouring rows of x, and rows of w that lie `apart` from each other. */
 export interface RowDotTile {
   readonly token: Expr;
   readonly tokens: number;
   readonly row: Expr;
   readonly rows: number;
+  readonly apart: Expr;
 }
 
 /** The sums of one tile, [tokens][rows], each a vector whose lanes are still to be added. */
@@ -82,31 +84,50 @@ export function dotTile(
   k: KernelBuilder,
   { depth, x, w }: RowDotOperands,
   schedule: RowDotSchedule,
-  { token, tokens, row, rows }: RowDotTile,
+  { token, tokens, row, rows, apart }: RowDotTile,
 ): Expr[] {
   const zero = constant(vectorType('f32', k.lanes), 0);
   const [xBytes, wBytes] = [FLOAT_BYTES[x.dtype], FLOAT_BYTES[w.dtype]];
   const xStart = k.let(mul(token, depth * xBytes));
   const wAt = k.variable(mul(row, depth * wBytes));
+  const rowStep = k.let(mul(apart, depth * wBytes));
   const parts = Array.from({ length: schedule.split }, () =>
     Array.from({ length: tokens * rows }, () => k.variable(zero)),
   );
+  const multiply = (u: number, xs: readonly Expr[], r: number, weights: Expr, lanes: number): void =>
+    xs.forEach((value, t) => {
+      const sum = parts[u % schedule.split]![t * rows + r]!;
+      k.set(sum, lanes === 1 ? add(sum, firstLane(k, mul(value, weights))) : fma(value, weights, sum));
+    });
+  const xRow = (at: Expr, t: number): Expr => add(at, t * depth * xBytes);
+  const wRow = (r: number): Expr => add(wAt, mul(rowStep, r));
   const step = (at: Expr, u: number, lanes: number): void => {
-    const load = ({ buffer, dtype }: RowDotProblem['x'], from: Expr, line: number): Expr =>
-      k.let(loadFloat(k, dtype, buffer, add(from, FLOAT_BYTES[dtype] * (line * depth + u * lanes)), lanes));
-    const xs = Array.from({ length: tokens }, (_, t) => load(x, at, t));
+    const load = ({ buffer, dtype }: RowDotProblem['x'], row: Expr): Expr =>
+      k.let(loadFloat(k, dtype, buffer, add(row, FLOAT_BYTES[dtype] * u * lanes), lanes));
+    const xs = Array.from({ length: tokens }, (_, t) => load(x, xRow(at, t)));
+    for (let r = 0; r < rows; r++) multiply(u, xs, r, load(w, wRow(r)), lanes);
+  };
+  /** Two steps at once. */
+  const pair = (at: Expr, u: number): void => {
+    const load = ({ buffer, dtype }: RowDotProblem['x'], row: Expr): Expr[] =>
+      loadFloatPair(k, dtype, buffer, add(row, FLOAT_BYTES[dtype] * u * k.lanes), k.lanes).map((v) => k.let(v));
+    const xs = Array.from({ length: tokens }, (_, t) => load(x, xRow(at, t)));
     for (let r = 0; r < rows; r++) {
-      const weights = load(w, wAt, r);
-      xs.forEach((value, t) => {
-        const sum = parts[u % schedule.split]![t * rows + r]!;
-        k.set(sum, lanes === 1 ? add(sum, firstLane(k, mul(value, weights))) : fma(value, weights, sum));
-      });
+      for (const [i, weights] of load(w, wRow(r)).entries())
+        multiply(
+          u + i,
+          xs.map((both) => both[i]!),
+          r,
+          weights,
+          k.lanes,
+        );
     }
   };
   const walk = (from: number, to: number, lanes: number, unroll: number): void => {
     if (to === from) return;
     k.loop(add(xStart, from * xBytes), add(xStart, to * xBytes), unroll * lanes * xBytes, (at) => {
-      for (let u = 0; u < unroll; u++) step(at, u, lanes);
+      if (lanes > 1 && unroll % 2 === 0) for (let u = 0; u < unroll; u += 2) pair(at, u);
+      else for (let u = 0; u < unroll; u++) step(at, u, lanes);
       k.set(wAt, add(wAt, unroll * lanes * wBytes));
     });
   };
@@ -128,21 +149,24 @@ function firstLane(k: KernelBuilder, value: Expr): Expr {
   return k.let({ kind: 'shuffle', type, a: splat(value, k.lanes), b: constant(type, 0), pattern });
 }
 
-/** Adds the lanes of neighbouring columns' sums and stores them, four at a time where lanes are four. */
+/** Adds the lanes of the sums of rows `apart` from each other, four at a time where lanes are four, and stores them. */
 export function storeSums(
   k: KernelBuilder,
   results: Results,
   rowStart: Expr,
-  column: Expr,
+  { row, apart }: { readonly row: Expr; readonly apart: Expr },
   sums: readonly Expr[],
 ): void {
-  let c = 0;
-  for (; k.lanes === 4 && c + 4 <= sums.length; c += 4) {
-    const quad = sums.slice(c, c + 4).map((s) => k.let(s)) as [Expr, Expr, Expr, Expr];
-    const [p, q, r, s] = transpose4(k, quad);
-    results.store(rowStart, add(column, c), binary('add', binary('add', p, q), binary('add', r, s)));
+  const place = (r: number): Expr => add(row, mul(apart, r));
+  let r = 0;
+  for (; k.lanes === 4 && r + 4 <= sums.length; r += 4) {
+    const quad = sums.slice(r, r + 4).map((s) => k.let(s)) as [Expr, Expr, Expr, Expr];
+    const columns = transpose4(k, quad);
+    const all = k.let(columns.reduce((a, b) => add(a, b)));
+    for (let lane = 0; lane < 4; lane++)
+      results.store(rowStart, place(r + lane), { kind: 'extract', type: F32, a: all, lane });
   }
-  for (; c < sums.length; c++) results.store(rowStart, add(column, c), unary('reduce_add', sums[c]!));
+  for (; r < sums.length; r++) results.store(rowStart, place(r), unary('reduce_add', sums[r]!));
 }
 
 /** What a candidate does: every tile loads its rows once per step of lanes; weights pass once from afar. */

@@ -188,6 +188,7 @@ function operandsOf(e: Expr): readonly Expr[] {
   switch (e.kind) {
     case 'unary':
     case 'extract':
+    case 'halves':
       return [e.a];
     case 'binary':
     case 'shuffle':
@@ -222,6 +223,8 @@ function nameOf(e: Expr): string {
       return `extract ${e.lane}`;
     case 'shuffle':
       return `shuffle ${e.pattern.join(' ')}`;
+    case 'halves':
+      return `${e.part} halves`;
     case 'lookup':
       return `lookup ${e.table.join(' ')}`;
     default:

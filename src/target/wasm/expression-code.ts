@@ -110,6 +110,9 @@ export class ExpressionCode {
       case 'lookup':
         this.#lookup(e);
         break;
+      case 'halves':
+        this.#halves(e);
+        break;
       case 'pack8':
         this.#pack8(e);
         break;
@@ -176,6 +179,7 @@ export class ExpressionCode {
     const instruction = (lanes > 1 ? table.UNARY_VECTOR : table.UNARY_SCALAR)[element][op];
     if (instruction) this.#emitAll([a], instruction);
     else if (op === 'splat') this.#splat(a);
+    else if (op === 'f16_to_f32' && a.kind === 'halves' && lanes > 1) this.#f16Halves(a);
     else if (op === 'f16_to_f32') this.emit(f16ToF32(a, this.bind));
     else if (op === 'f32_to_f16') this.emit(f32ToF16(a, this.bind));
     else if (op === 'reduce_add' || op === 'reduce_min' || op === 'reduce_max') this.#reduce(op, a);
@@ -283,6 +287,41 @@ export class ExpressionCode {
       }
       this.#code.op(this.#features.relaxedSimd ? 'i8x16.relaxed_swizzle' : 'i8x16.swizzle');
     }
+  }
+
+  #halves({ type, a, part }: ExprOf<'halves'>): void {
+    this.emit(a);
+    if (type.lanes > 1) this.#code.op(part === 'low' ? 'i32x4.extend_low_i16x8_u' : 'i32x4.extend_high_i16x8_u');
+    else if (part === 'low') this.#code.i32(0xffff).op('i32.and');
+    else this.#code.i32(16).op('i32.shr_u');
+  }
+
+  /**
+   * Eight binary16 numbers at once: upper and lower halves of the f32 fields as 16-bit lanes, where an exponent of all
+   * ones stays so, then four of them joined and multiplied as in `f16ToF32`. The other four share all but that.
+   */
+  #f16Halves({ type, a, part }: ExprOf<'halves'>): void {
+    const code = this.#code;
+    const halves = (value: number): Expr => ({ kind: 'const', type, value: (value << 16) | value });
+    const x = this.bind(a);
+    this.emit(x);
+    code.i32(13).op('i16x8.shl');
+    this.emit(x);
+    code.i32(3).op('i16x8.shr_s');
+    this.emit(halves(0x8fff));
+    code.op('v128.and');
+    const exponent = halves(0x7c00);
+    this.emit(x);
+    this.emit(exponent);
+    code.op('v128.and');
+    this.emit(exponent);
+    code.op('i16x8.eq');
+    this.emit(halves(0x7000));
+    code.op('v128.and').op('v128.or');
+    const first = part === 'low' ? 0 : 8;
+    code.shuffle(LANES.flatMap((i) => [0, 1, 16, 17].map((byte) => first + 2 * i + byte)));
+    this.emit({ kind: 'const', type: { element: 'f32', lanes: type.lanes }, value: 2 ** 112 });
+    code.op('f32x4.mul');
   }
 
   #pack8({ type, parts }: ExprOf<'pack8'>): void {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { f16ToNumber } from '../../ir/float16.ts';
+import { loadFloatPair } from '../../kernel/decode.ts';
 import {
   add,
   type BinaryOp,
@@ -174,15 +175,21 @@ describe('operations, as vectors and one by one', () => {
     (await law(kernel, features))([floats(...fa), floats(...fb), out(fa.length)]);
   });
 
-  it('converts every binary16 and back', async () => {
+  it.each(['one by one', 'by pairs of vectors'])('converts every binary16 %s, and back', async (way) => {
     const n = 1 << 16;
     const k = new KernelBuilder('all halves', 4);
     const [a, wide, back] = [k.buffer('a', 'read'), k.buffer('wide', 'write'), k.buffer('back', 'write')];
-    k.vectorLoop(0, n, (i, lanes) => {
-      const value = k.let(unary('f16_to_f32', k.loadAt(a, 'u16', i, lanes)));
+    const put = (i: Expr, value: Expr): void => {
       k.storeAt(wide, 'f32', i, value);
       k.storeAt(back, 'u16', i, unary('f32_to_f16', value));
-    });
+    };
+    if (way === 'one by one')
+      k.vectorLoop(0, n, (i, lanes) => put(i, k.let(unary('f16_to_f32', k.loadAt(a, 'u16', i, lanes)))));
+    else
+      k.loop(0, n, 8, (i) => {
+        for (const [part, value] of loadFloatPair(k, 'f16', a, mul(i, 2), 4).entries())
+          put(add(i, 4 * part), k.let(value));
+      });
     const every = Uint16Array.from({ length: n }, (_, i) => i);
     const [, asFloats, asHalves] = (await lower(k.finish(), PLAIN))([
       new Uint8Array(every.buffer),
@@ -242,6 +249,8 @@ describe('dot products, look-ups and permutations', () => {
       { kind: 'lookup', type, table, indices: x },
       { kind: 'lookup', type, table, indices: binary('and', y, 0x0f0f0f0f) },
       { kind: 'shuffle', type, a: x, b: y, pattern: [3, 4, 0, 7] },
+      { kind: 'halves', type, a: x, part: 'low' },
+      { kind: 'halves', type, a: y, part: 'high' },
       { kind: 'pack8', type, parts: [x, y, binary('shr_s', x, 24), binary('shr_s', y, 25)] },
     ];
     values.forEach((v, i) => {
@@ -261,11 +270,11 @@ describe('dot products, look-ups and permutations', () => {
       unary('reduce_add', lane),
     ];
     scalars.forEach((v, i) => {
-      k.store(out, 'i32', 64 + i * 4, v);
+      k.store(out, 'i32', 96 + i * 4, v);
     });
     const check = await law(k.finish(), features, false);
     fc.assert(
-      fc.property(bytes, bytes, (p, q) => check([Uint8Array.of(...p, ...q), new Uint8Array(96)])),
+      fc.property(bytes, bytes, (p, q) => check([Uint8Array.of(...p, ...q), new Uint8Array(128)])),
       { numRuns: 20 },
     );
   });
