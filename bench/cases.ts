@@ -188,7 +188,7 @@ function chromiumModelCases(): Case[] {
           unit: UNITS.tokens,
           isQuick: false,
           contenders: [
-            ...inChromium('wllama', { work: 'prefill', model, tokens: promptTokens, threads }),
+            ...inChromium(['wllama'], { work: 'prefill', model, tokens: promptTokens, threads }),
             ceiling('dot8', threads, 0, 1 / (2 * layerWeights)),
           ],
           goals: [{ against: 'wllama', atLeast: prefillGoal }],
@@ -199,7 +199,7 @@ function chromiumModelCases(): Case[] {
           unit: UNITS.tokens,
           isQuick: false,
           contenders: [
-            ...inChromium('wllama', { work: 'decode', model, tokens: decodedTokens, threads }),
+            ...inChromium(['wllama'], { work: 'decode', model, tokens: decodedTokens, threads }),
             ceiling('read', threads, bytesPerToken, 1 / bytesPerToken),
           ],
           goals: [{ against: 'wllama', atLeast: decodeGoal }],
@@ -209,10 +209,10 @@ function chromiumModelCases(): Case[] {
   });
 }
 
-/** bitloom and a peer, each in a page of its own. */
-const inChromium = (peer: string, options: Contender['options']): Contender[] => [
+/** bitloom and its peers, each in a page of its own. */
+const inChromium = (peers: readonly string[], options: Contender['options']): Contender[] => [
   contender('bitloom', 'ours', 'chromium', { page: 'bitloom', ...options }),
-  contender(peer, 'peer', 'chromium', { page: peer, ...options }),
+  ...peers.map((peer) => contender(peer, 'peer', 'chromium', { page: peer, ...options })),
 ];
 
 /** From a file in memory to the first token, and f32 products, in Chromium. */
@@ -223,7 +223,7 @@ function chromiumCases(): Case[] {
       title: `110M-Q4_0 from memory to the first token, ${plural(threads)}, in Chromium`,
       unit: UNITS.milliseconds,
       isQuick: false,
-      contenders: inChromium('wllama', { work: 'first-token', model: '110M-Q4_0', threads }),
+      contenders: inChromium(['wllama'], { work: 'first-token', model: '110M-Q4_0', threads }),
       goals: [{ against: 'wllama', atLeast: 2 }],
     },
     ...[512, 1024].map(
@@ -232,7 +232,10 @@ function chromiumCases(): Case[] {
         title: `f32 matrix product ${size}, ${plural(threads)}, in Chromium`,
         unit: UNITS.gflops,
         isQuick: false,
-        contenders: [...inChromium('tfjs-wasm', { work: 'gemm', size, threads }), ceiling('fma', threads)],
+        contenders: [
+          ...inChromium(['tfjs-wasm', 'onnxruntime-web'], { work: 'gemm', size, threads }),
+          ceiling('fma', threads),
+        ],
       }),
     ),
   ]);

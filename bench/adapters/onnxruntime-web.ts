@@ -19,15 +19,21 @@ type Feeds = Record<string, Tensor>;
 interface Session {
   run(feeds: Feeds): Promise<Record<string, Tensor>>;
 }
-interface Ort {
-  readonly env: { readonly wasm: { numThreads?: number }; readonly versions: { readonly web?: string } };
+export interface Ort {
+  readonly env: {
+    readonly wasm: { numThreads?: number; wasmPaths?: string };
+    readonly versions: { readonly web?: string };
+  };
   readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
   readonly InferenceSession: { create(model: Uint8Array, options: { executionProviders: string[] }): Promise<Session> };
 }
 
 /** Options: work (`gemm` or `gemv`), size, threads; accuracyLevel for `gemv` (4 = 8-bit activations). */
-export async function prepare(options: Options): Promise<Workload> {
-  const ort = await importPeer<Ort>('onnxruntime-web');
+export const prepare = async (options: Options): Promise<Workload> =>
+  prepareWith(await importPeer<Ort>('onnxruntime-web'), options);
+
+/** The same with the package at hand. */
+export function prepareWith(ort: Ort, options: Options): Promise<Workload> {
   const [size, threads] = [numberOption(options, 'size'), numberOption(options, 'threads')];
   ort.env.wasm.numThreads = threads;
   const about = `onnxruntime-web ${ort.env.versions.web}, ${threads} threads`;

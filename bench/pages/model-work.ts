@@ -29,7 +29,7 @@ export const promptOf = (tokens: number, round: number): string =>
 async function download(model: string): Promise<Blob> {
   const response = await fetch(`/models/${model}.gguf`);
   if (!response.ok) throw new Error(`bench/models/${model}.gguf is missing`);
-  return new Blob([await response.arrayBuffer()]);
+  return response.blob(); // a Blob of one large array cannot be read in Chromium
 }
 
 /** Options: work (`prefill`, `decode`, or `first-token` from memory), model, tokens, threads. */

@@ -4,6 +4,7 @@ import type { Adapter, Options, Workload } from '../adapter.ts';
 /** What runs in a page, by name; only the chosen one is loaded. */
 const PAGES: Readonly<Record<string, () => Promise<Adapter>>> = {
   bitloom: () => import('./bitloom.ts'),
+  'onnxruntime-web': () => import('./onnxruntime-web.ts'),
   'tfjs-wasm': () => import('./tfjs-wasm.ts'),
   wllama: () => import('./wllama.ts'),
 };
