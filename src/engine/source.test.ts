@@ -74,7 +74,7 @@ test.each(sources)('%s', async (_, source) => {
 const failures: readonly [string, () => unknown, code: string, message: RegExp][] = [
   ['a path to nothing', () => join(folder.folder, 'none'), 'MISSING_FILE', /none: no such folder or file; name a/],
   ['a missing file', () => join(folder.folder, 'none.gguf'), 'MISSING_FILE', /none\.gguf/],
-  ['an address of nothing', () => `${address}/none`, 'MISSING_FILE', /models\/none/],
+  ['an address of nothing', () => `${address}/none`, 'MISSING_FILE', /models\/none: neither/],
   ['an empty text', () => '', 'INVALID_ARGUMENT', /empty text/],
   ['a number', () => 7, 'INVALID_ARGUMENT', /not from number/],
   ['null', () => null, 'INVALID_ARGUMENT', /not from object/],

@@ -38,7 +38,11 @@ export async function chooseWeights(files: FileSet, signal?: AbortSignal): Promi
   if (choices.length === 1) return choices[0]!;
   if (choices.length > 0 && choices.every(isShard)) throw missingIndex(files, choices[0]!);
   const found =
-    weights.length > 1 ? `several weights files: ${weights.join(', ')}` : 'no .safetensors or .gguf file in it';
+    names === undefined
+      ? `neither ${usual.join(' nor ')} there, and other names cannot be listed`
+      : weights.length > 1
+        ? `several weights files: ${weights.join(', ')}`
+        : 'no .safetensors or .gguf file in it';
   throw new BitloomError(
     'MISSING_FILE',
     `${files.name}: ${found}; name a model folder, a .safetensors or a .gguf file`,
