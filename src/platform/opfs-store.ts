@@ -130,7 +130,10 @@ export async function opfsStore(folder: string): Promise<FileStore | undefined> 
   const contentAt = async (path: string): Promise<File> => (await fileAt((await linkTarget(path)) ?? path)).getFile();
   const openWriter = async (path: string): Promise<StoreWriter> => {
     const handle = await fileAt(path, true);
-    return handle.createSyncAccessHandle ? syncWriter(path, handle) : draftWriter(path, handle);
+    if (handle.createSyncAccessHandle) return syncWriter(path, handle);
+    if ('createWritable' in handle) return draftWriter(path, handle);
+    const text = `Pages of this browser cannot write ${path}; its workers can`;
+    throw new BitloomError('QUOTA_EXCEEDED', text, { path });
   };
   const lock = (name: string, onWait: () => void, signal?: AbortSignal): Promise<() => Promise<void>> =>
     webLock(locks, `bitloom ${base.join('/')}/${name}`, onWait, signal);

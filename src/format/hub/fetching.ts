@@ -117,7 +117,7 @@ async function fetchMissing(
       if (!(store.isBounded && error instanceof BitloomError && error.code === 'QUOTA_EXCEEDED')) throw error;
       await store.remove(partialPath(id.repository, file.hash));
       if (!hasOverflowed)
-        onWarning(`no-room: ${file.path} does not fit into ${store.name}; what does not fit is read from the hub`);
+        onWarning(`no-room: ${file.path}, and what else does not fit, is read from the hub: ${error.message}`);
       hasOverflowed = true;
     }
   };

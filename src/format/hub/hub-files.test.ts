@@ -75,9 +75,13 @@ describe('a model of a hub', () => {
     const written = statSync(at('refs/main')).mtimeMs;
     expectFiles(await contentOf('org/name'), CHOSEN);
     expect(statSync(at('refs/main')).mtimeMs).toBe(written);
+    bench.hub.seen.length = 0;
     const events: LoadProgress[] = [];
     expectFiles(await contentOf(`org/name@${COMMIT}`, { onProgress: (e: LoadProgress) => events.push(e) }), CHOSEN);
-    expect(requests()).toBe(0);
+    expect(bench.hub.seen.map(({ path }) => path)).toEqual([
+      `/api/models/org/name/tree/${COMMIT}?recursive=true`,
+      expect.any(String),
+    ]);
     expect(events).toEqual([]);
   });
 
@@ -324,7 +328,7 @@ describe('without room', () => {
       },
     }));
     expectFiles(await contentOf('org/name'), CHOSEN);
-    expect(bench.warnings).toEqual([expect.stringMatching(/^no-room: model-00002.* does not fit into /)]);
+    expect(bench.warnings).toEqual([expect.stringMatching(/^no-room: model-00002.* is read from the hub: no room$/)]);
   });
 
   test('in a page without storage, all is read from the hub, and that is said', async () => {

@@ -87,6 +87,7 @@ function nextPage({ headers }: Answer, address: string): string | undefined {
 
 /** The commit that a revision stands for now. Throws NETWORK, UNAUTHORIZED, NOT_FOUND, ABORTED. */
 export async function resolveRevision(line: HubLine, id: HubId, signal?: AbortSignal): Promise<string> {
+  if (isCommit(id.revision)) return id.revision;
   const what = `${id.repository}@${id.revision}`;
   const address = `${line.endpoint}/api/models/${id.repository}/revision/${encodeURIComponent(id.revision)}`;
   const { value } = await fetchJson(line, { address, what }, signal);
