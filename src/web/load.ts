@@ -81,7 +81,7 @@ async function begin(
   });
   try {
     const sent = files === undefined ? source : { fileSet: files.name };
-    const page = isPage() ? document.baseURI : globalThis.location.href;
+    const page = isPage() ? document.baseURI : (globalThis.location?.href ?? '');
     return { value: await peer.call(method, [sent, { ...rest, onWarning }, page]), peer, engine };
   } catch (error) {
     engine.end();

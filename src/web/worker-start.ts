@@ -32,6 +32,7 @@ function answered(worker: Worker, signal: AbortSignal | undefined): Promise<void
     const onAbort = (): void => {
       reject(new BitloomError('ABORTED', 'loading was cancelled', {}, { cause: signal?.reason }));
     };
+    if (signal?.aborted) onAbort();
     worker.addEventListener('message', onMessage, listening);
     worker.addEventListener('error', onError, listening);
     signal?.addEventListener('abort', onAbort, listening);
