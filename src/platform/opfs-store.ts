@@ -1,238 +1,141 @@
 /**
  * The origin private file system of a page as a FileStore. It has no links, so a link is a small file that names its
- * target. Workers write in place; a page writes to a draft that counts only once it is closed, so it is closed now
- * and then. Spec: WHATWG File System, 2024.
+ * target. Spec: WHATWG File System, 2024.
  */
 import { BitloomError } from '../ir/error.ts';
-import type { FileStore, StoreWriter } from './file-store.ts';
+import type { FileStatus, FileStore, StoreWriter } from './file-store.ts';
+import { type OpfsFile, openOpfsWriter, told, unlessMissing } from './opfs-writer.ts';
+import type { RandomAccessFile } from './platform.ts';
 import { openBlob } from './web-file.ts';
+import { webLock } from './web-lock.ts';
 
-/** Parts of the file system that TypeScript's DOM library leaves to workers, or out. */
-interface MovableHandle extends FileSystemFileHandle {
-  move(folder: FileSystemDirectoryHandle, name: string): Promise<void>;
-  createSyncAccessHandle?(): Promise<SyncHandle>;
-}
-
-interface SyncHandle {
-  write(bytes: Uint8Array, options: { at: number }): number;
-  truncate(sizeBytes: number): void;
-  getSize(): number;
-  flush(): void;
-  close(): void;
-}
 const LINK = '.link';
-/** A page's draft is made to count after this many bytes, or after half of what the file had: closing copies the file. */
-const DRAFT_BYTES = 2 ** 22;
 
-const nameOf = (error: unknown): string => (error instanceof Error || error instanceof DOMException ? error.name : '');
-const isMissing = (error: unknown): boolean => ['NotFoundError', 'TypeMismatchError'].includes(nameOf(error));
-
-function storeError(path: string, cause: unknown): BitloomError {
-  if (cause instanceof BitloomError) return cause;
-  const why = cause instanceof Error ? cause.message : String(cause);
-  if (nameOf(cause) === 'QuotaExceededError') {
-    return new BitloomError('QUOTA_EXCEEDED', `The page's storage has no room for ${path}`, { path }, { cause });
-  }
-  return new BitloomError('BAD_FILE', `The page's storage failed at ${path}: ${why}`, { path }, { cause });
-}
-
-async function told<T>(path: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (cause) {
-    throw storeError(path, cause);
-  }
-}
-
-async function unlessMissing<T>(path: string, action: () => Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await action();
-  } catch (cause) {
-    if (isMissing(cause)) return otherwise;
-    throw storeError(path, cause);
-  }
-}
-
-/** Splits a path into its folders and its name. */
-function split(path: string): [folders: string[], name: string] {
-  const parts = path.split('/').filter((part) => part !== '');
-  return [parts.slice(0, -1), parts.at(-1) ?? ''];
-}
-
-async function syncWriter(path: string, handle: MovableHandle): Promise<StoreWriter> {
-  const file = await handle.createSyncAccessHandle!();
-  const refused = (why: string): BitloomError =>
-    new BitloomError('QUOTA_EXCEEDED', `The page's storage has no room for ${path}: ${why}.`, { path });
-  return {
-    write: (bytes, offset) =>
-      told(path, async () => {
-        const count = file.write(bytes, { at: offset });
-        // Chromium may count bytes as written that the quota left no room for: the size does not lie.
-        const sizeBytes = file.getSize();
-        if (count < bytes.length || sizeBytes < offset + bytes.length) throw refused(`it ends at byte ${sizeBytes}`);
-      }),
-    truncate: (sizeBytes) => told(path, async () => file.truncate(sizeBytes)),
-    close: () =>
-      told(path, async () => {
-        try {
-          file.flush();
-        } finally {
-          file.close();
-        }
-      }),
-  };
-}
-
-async function draftWriter(path: string, handle: FileSystemFileHandle): Promise<StoreWriter> {
-  let sizeBytes = (await handle.getFile()).size;
-  let draft = await handle.createWritable({ keepExistingData: true });
-  let waitingBytes = 0;
-  const write = async (bytes: Uint8Array, offset: number): Promise<void> => {
-    await draft.write({ type: 'write', position: offset, data: bytes as Uint8Array<ArrayBuffer> });
-    waitingBytes += bytes.length;
-    if (waitingBytes < Math.max(DRAFT_BYTES, sizeBytes / 2)) return;
-    await draft.close();
-    sizeBytes += waitingBytes;
-    waitingBytes = 0;
-    draft = await handle.createWritable({ keepExistingData: true });
-  };
-  return {
-    write: (bytes, offset) => told(path, () => write(bytes, offset)),
-    truncate: (size) => told(path, () => draft.truncate(size)),
-    close: () => told(path, () => draft.close()),
-  };
-}
+const partsOf = (path: string): string[] => path.split('/').filter((part) => part !== '');
 
 /** A folder of the origin private file system, or undefined where the page has none: not secure, or too old. */
 export async function opfsStore(folder: string): Promise<FileStore | undefined> {
   const { storage, locks } = globalThis.navigator ?? {};
   if (storage?.getDirectory === undefined || locks === undefined) return undefined;
-  let top: FileSystemDirectoryHandle;
   try {
-    top = await storage.getDirectory();
+    return new OpfsStore(await storage.getDirectory(), partsOf(folder));
   } catch {
     return undefined; // some private windows refuse
   }
-  const base = folder.split('/').filter((part) => part !== '');
+}
 
-  const folderAt = async (parts: readonly string[], create = false): Promise<FileSystemDirectoryHandle> => {
-    let place = top;
-    for (const part of [...base, ...parts]) place = await place.getDirectoryHandle(part, { create });
+class OpfsStore implements FileStore {
+  readonly name: string;
+  readonly isBounded = true;
+  readonly #top: FileSystemDirectoryHandle;
+  readonly #base: readonly string[];
+
+  constructor(top: FileSystemDirectoryHandle, base: readonly string[]) {
+    this.#top = top;
+    this.#base = base;
+    this.name = `this page's storage, ${base.join('/')}`;
+  }
+
+  async #folder(parts: readonly string[], create = false): Promise<FileSystemDirectoryHandle> {
+    let place = this.#top;
+    for (const part of [...this.#base, ...parts]) place = await place.getDirectoryHandle(part, { create });
     return place;
-  };
-  const fileAt = async (path: string, create = false): Promise<MovableHandle> => {
-    const [folders, name] = split(path);
-    return (await (await folderAt(folders, create)).getFileHandle(name, { create })) as MovableHandle;
-  };
-  const linkTarget = (path: string): Promise<string | undefined> =>
-    unlessMissing(path, async () => (await (await fileAt(path + LINK)).getFile()).text(), undefined);
-  /** The file that a path leads to. */
-  const contentAt = async (path: string): Promise<File> => (await fileAt((await linkTarget(path)) ?? path)).getFile();
-  const openWriter = async (path: string): Promise<StoreWriter> => {
-    const handle = await fileAt(path, true);
-    if (handle.createSyncAccessHandle) return syncWriter(path, handle);
-    if ('createWritable' in handle) return draftWriter(path, handle);
-    const text = `Pages of this browser cannot write ${path}; its workers can`;
-    throw new BitloomError('QUOTA_EXCEEDED', text, { path });
-  };
-  const lock = (name: string, onWait: () => void, signal?: AbortSignal): Promise<() => Promise<void>> =>
-    webLock(locks, `bitloom ${base.join('/')}/${name}`, onWait, signal);
-  /** One writer at a time: a second one in another tab would be refused. */
-  const writeText = async (path: string, text: string): Promise<void> => {
-    const release = await lock(path, () => {});
+  }
+
+  async #file(path: string, create = false): Promise<OpfsFile> {
+    const parts = partsOf(path);
+    const folder = await this.#folder(parts.slice(0, -1), create);
+    return (await folder.getFileHandle(parts.at(-1) ?? '', { create })) as OpfsFile;
+  }
+
+  /** What a path leads to; undefined where there is none. */
+  #content(path: string): Promise<File | undefined> {
+    const content = async (): Promise<File> => (await this.#file((await this.linkTarget(path)) ?? path)).getFile();
+    return unlessMissing(path, content, undefined);
+  }
+
+  async status(path: string): Promise<FileStatus | undefined> {
+    const file = await this.#content(path);
+    return file && { sizeBytes: file.size, usedMs: file.lastModified };
+  }
+
+  list(folder: string): Promise<readonly string[]> {
+    const names = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for await (const [name, handle] of (await this.#folder(partsOf(folder))).entries()) {
+        found.push(handle.kind === 'directory' ? `${name}/` : name.replace(/\.link$/, ''));
+      }
+      return found.sort();
+    };
+    return unlessMissing(folder, names, []);
+  }
+
+  async open(path: string): Promise<RandomAccessFile> {
+    const file = await this.#content(path);
+    if (file !== undefined) return openBlob(file, path);
+    throw new BitloomError('MISSING_FILE', `No file at ${path} in the page's storage.`, { path });
+  }
+
+  async readText(path: string): Promise<string | undefined> {
+    return (await this.#content(path))?.text();
+  }
+
+  async writeText(path: string, text: string): Promise<void> {
+    // One writer at a time: a second one in another tab would be refused.
+    const release = await this.lock(path, () => {});
     try {
-      const writer = await openWriter(path);
-      const bytes = new TextEncoder().encode(text);
-      await writer.truncate(bytes.length);
-      await writer.write(bytes, 0);
-      await writer.close();
+      const writer = await this.openWriter(path);
+      try {
+        const bytes = new TextEncoder().encode(text);
+        await writer.truncate(bytes.length);
+        await writer.write(bytes, 0);
+      } finally {
+        await writer.close();
+      }
     } finally {
       await release();
     }
-  };
+  }
 
-  return {
-    name: `this page's storage, ${base.join('/')}`,
-    isBounded: true,
-    status: (path) =>
-      unlessMissing(
-        path,
-        async () => {
-          const { size, lastModified } = await contentAt(path);
-          return { sizeBytes: size, usedMs: lastModified };
-        },
-        undefined,
-      ),
-    list: (path) =>
-      unlessMissing(path, async () => {
-        const names: string[] = [];
-        for await (const [name, handle] of (await folderAt(split(`${path}/.`)[0])).entries()) {
-          names.push(handle.kind === 'directory' ? `${name}/` : name.replace(/\.link$/, ''));
-        }
-        return names.sort();
-      }, []),
-    open: async (path) => {
-      const file = await unlessMissing(path, () => contentAt(path), undefined);
-      if (file !== undefined) return openBlob(file, path);
-      throw new BitloomError('MISSING_FILE', `No file at ${path} in the page's storage.`, { path });
-    },
-    readText: (path) => unlessMissing(path, async () => (await contentAt(path)).text(), undefined),
-    writeText: (path, text) => told(path, () => writeText(path, text)),
-    openWriter: (path) => told(path, () => openWriter(path)),
-    rename: (from, to) =>
-      told(to, async () => {
-        const [folders, name] = split(to);
-        await (await fileAt(from)).move(await folderAt(folders, true), name);
-      }),
-    link: (path, target) => told(path, () => writeText(path + LINK, target)),
-    linkTarget,
-    remove: (path) =>
-      told(path, async () => {
-        const [folders, name] = split(path);
-        for (const entry of [name, name + LINK]) {
-          await unlessMissing(
-            path,
-            async () => (await folderAt(folders)).removeEntry(entry, { recursive: true }),
-            undefined,
-          );
-        }
-      }),
-    lock,
-    async availableBytes() {
-      const { quota, usage } = await storage.estimate();
-      return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
-    },
-    persist: async () => (await storage.persist?.()) ?? false,
-  };
-}
+  openWriter(path: string): Promise<StoreWriter> {
+    return told(path, async () => openOpfsWriter(path, await this.#file(path, true)));
+  }
 
-/** A Web Lock as a function that lets it go. The browser frees locks of pages that are closed. */
-async function webLock(
-  locks: LockManager,
-  name: string,
-  onWait: () => void,
-  signal?: AbortSignal,
-): Promise<() => Promise<void>> {
-  const held = await locks.query();
-  if (held.held?.some((lock) => lock.name === name)) onWait();
-  let release: () => void = () => {};
-  const done = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  return new Promise((resolve, reject) => {
-    const request = locks.request(name, signal ? { signal } : {}, () => {
-      resolve(async () => {
-        release();
-        await request;
-      });
-      return done;
+  rename(from: string, to: string): Promise<void> {
+    return told(to, async () => {
+      const parts = partsOf(to);
+      await this.remove(to);
+      await (await this.#file(from)).move(await this.#folder(parts.slice(0, -1), true), parts.at(-1) ?? '');
     });
-    request.catch((cause) => {
-      reject(
-        signal?.aborted
-          ? new BitloomError('ABORTED', `Waiting for ${name} was cancelled.`, { name }, { cause: signal.reason })
-          : storeError(name, cause),
-      );
-    });
-  });
+  }
+
+  link(path: string, target: string): Promise<void> {
+    return this.writeText(path + LINK, target);
+  }
+
+  linkTarget(path: string): Promise<string | undefined> {
+    return unlessMissing(path, async () => (await (await this.#file(path + LINK)).getFile()).text(), undefined);
+  }
+
+  async remove(path: string): Promise<void> {
+    const parts = partsOf(path);
+    for (const name of [parts.at(-1) ?? '', parts.at(-1) + LINK]) {
+      const entry = async (): Promise<void> =>
+        (await this.#folder(parts.slice(0, -1))).removeEntry(name, { recursive: true });
+      await unlessMissing(path, entry, undefined);
+    }
+  }
+
+  lock(name: string, onWait: () => void, signal?: AbortSignal): Promise<() => Promise<void>> {
+    return webLock(navigator.locks, `bitloom ${this.#base.join('/')}/${name}`, onWait, signal);
+  }
+
+  async availableBytes(): Promise<number | undefined> {
+    const { quota, usage } = await navigator.storage.estimate();
+    return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
+  }
+
+  async persist(): Promise<boolean> {
+    return (await navigator.storage.persist?.()) ?? false;
+  }
 }
