@@ -156,20 +156,35 @@ function withBytes(error: unknown, file: RemoteFile, loadedBytes: number): unkno
   return networkError(text, details, error.cause);
 }
 
-/** One answer's bytes, from where the file ends. A server that ignores ranges sends all: what is there is skipped. */
+/** Asks for what is missing, once. */
 async function fetchRest(
   place: DownloadPlace,
   file: RemoteFile,
   progress: Progress,
-  { signal, onBytes }: DownloadOptions,
+  options: DownloadOptions,
 ): Promise<void> {
   const address = fileAddress(place.line, place.id, place.commit, file.path);
   const question = { address, what: file.path, offset: progress.loaded };
-  const answer = await ask(place.line, question, signal).catch((error) => {
+  const take = async (answer: Answer): Promise<void> => {
+    if (!/\.html?$/i.test(file.path)) refuseWebPage(answer, question);
+    await takeBytes(place, file, progress, answer, options);
+  };
+  try {
+    await ask(place.line, question, take, options.signal);
+  } catch (error) {
     const isPastEnd = error instanceof BitloomError && error.details.status === 416;
     throw isPastEnd ? mismatch(place, file, `it ends at ${progress.loaded} of ${file.sizeBytes} bytes`) : error;
-  });
-  if (!/\.html?$/i.test(file.path)) refuseWebPage(answer, question);
+  }
+}
+
+/** Writes an answer's bytes where the file ends. A server that ignores ranges sends all: what is there is skipped. */
+async function takeBytes(
+  place: DownloadPlace,
+  file: RemoteFile,
+  progress: Progress,
+  answer: Answer,
+  { signal, onBytes }: DownloadOptions,
+): Promise<void> {
   let at = firstByte(place, file, answer, progress.loaded);
   for await (const piece of answer.pieces) {
     if (signal?.aborted) throw abortError(file.path, signal);

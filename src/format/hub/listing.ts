@@ -54,23 +54,28 @@ async function readText(answer: Answer, question: Question): Promise<string> {
   return text + decoder.decode();
 }
 
-/** A JSON answer and the address of the next page. Tries again what passes. */
-async function fetchJson(
-  line: HubLine,
-  question: Question,
-  signal?: AbortSignal,
-): Promise<{ value: unknown; next: string | undefined }> {
+/** A JSON answer and the address of the next one. */
+interface Page {
+  readonly value: unknown;
+  readonly next: string | undefined;
+}
+
+async function readPage(answer: Answer, question: Question): Promise<Page> {
+  refuseWebPage(answer, question);
+  const text = await readText(answer, question);
+  try {
+    return { value: JSON.parse(text), next: nextPage(answer, question.address) };
+  } catch {
+    throw unclear(question.what, 'the answer is not JSON', question.address);
+  }
+}
+
+/** Asks for JSON, and again where a failure passes. */
+async function fetchJson(line: HubLine, question: Question, signal?: AbortSignal): Promise<Page> {
   const patience = new Patience(line, signal, MOST_REPEATS);
   for (;;) {
     try {
-      const answer = await ask(line, question, signal);
-      refuseWebPage(answer, question);
-      const text = await readText(answer, question);
-      try {
-        return { value: JSON.parse(text), next: nextPage(answer, question.address) };
-      } catch {
-        throw unclear(question.what, 'the answer is not JSON', question.address);
-      }
+      return await ask(line, question, (answer) => readPage(answer, question), signal);
     } catch (error) {
       await patience.wait(error);
     }

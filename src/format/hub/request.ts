@@ -26,61 +26,94 @@ export interface Question {
   readonly end?: number;
 }
 
-/** Asks once. Throws NETWORK, UNAUTHORIZED, NOT_FOUND, MISSING_FILE, ABORTED. */
-export async function ask(line: HubLine, question: Question, signal?: AbortSignal): Promise<Answer> {
-  const { address, what, offset = 0, end } = question;
-  const isOurs = new URL(address).origin === new URL(line.endpoint).origin;
-  const stalled = new AbortController();
-  const watch = (): ReturnType<typeof setTimeout> => setTimeout(() => stalled.abort(), line.stallMs);
-  let timer = watch();
+/** Fires its signal when nothing has happened for a while. */
+class Watchdog {
+  readonly #controller = new AbortController();
+  readonly #ms: number;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(ms: number) {
+    this.#ms = ms;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  restart(): void {
+    this.rest();
+    this.#timer = setTimeout(() => this.#controller.abort(), this.#ms);
+  }
+
+  rest(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/**
+ * Asks once, and hands the answer to `use`; what of it is not taken is let go.
+ * Throws NETWORK, UNAUTHORIZED, NOT_FOUND, MISSING_FILE, ABORTED, and what `use` throws.
+ */
+export async function ask<T>(
+  line: HubLine,
+  question: Question,
+  use: (answer: Answer) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const { address, what } = question;
+  const watchdog = new Watchdog(line.stallMs);
   const told = (cause: unknown): BitloomError => {
     if (signal?.aborted) return abortError(what, signal);
-    const why = stalled.signal.aborted ? `nothing came for ${line.stallMs} ms` : reason(cause);
-    return networkError(
-      `${what}: ${new URL(address).host} cannot be read: ${why}`,
-      { address, isPassing: true },
-      cause,
-    );
+    const why = watchdog.signal.aborted ? `nothing came for ${line.stallMs} ms` : reason(cause);
+    const text = `${what}: ${new URL(address).host} cannot be read: ${why}`;
+    return networkError(text, { address, isPassing: true }, cause);
   };
-  let response: Response;
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   try {
-    response = await fetch(address, {
-      headers: {
-        ...(isOurs && line.token !== undefined ? { Authorization: `Bearer ${line.token}` } : {}),
-        ...(offset > 0 || end !== undefined ? { Range: `bytes=${offset}-${end === undefined ? '' : end - 1}` } : {}),
-      },
-      cache: 'no-store',
-      signal: AbortSignal.any([stalled.signal, ...(signal ? [signal] : [])]),
-    });
-  } catch (cause) {
-    clearTimeout(timer);
-    throw told(cause);
-  }
-  if (!response.ok) {
-    clearTimeout(timer);
-    await response.body?.cancel().catch(() => {});
-    throw refusal({ address, what, endpoint: line.endpoint, hasToken: line.token !== undefined }, response);
-  }
-  clearTimeout(timer);
-  timer = watch();
-  async function* pieces(): AsyncGenerator<Uint8Array> {
-    const reader = response.body?.getReader();
-    try {
-      for (;;) {
-        const next = await reader?.read();
-        clearTimeout(timer);
-        if (!next || next.done) return;
-        yield next.value;
-        timer = watch();
-      }
-    } catch (cause) {
+    watchdog.restart();
+    const either = AbortSignal.any([watchdog.signal, ...(signal ? [signal] : [])]);
+    const response = await send(line, question, either).catch((cause) => {
       throw told(cause);
-    } finally {
-      clearTimeout(timer);
-      reader?.cancel().catch(() => {});
+    });
+    reader = response.body?.getReader();
+    if (!response.ok) {
+      throw refusal({ address, what, endpoint: line.endpoint, hasToken: line.token !== undefined }, response);
     }
+    return await use({
+      status: response.status,
+      headers: response.headers,
+      pieces: piecesOf(reader, watchdog, told),
+    });
+  } finally {
+    watchdog.rest();
+    reader?.cancel().catch(() => {}); // a line that broke has nothing to let go
   }
-  return { status: response.status, headers: response.headers, pieces: pieces() };
+}
+
+function send(line: HubLine, { address, offset = 0, end }: Question, signal: AbortSignal): Promise<Response> {
+  const isOurs = new URL(address).origin === new URL(line.endpoint).origin;
+  const headers = {
+    ...(isOurs && line.token !== undefined ? { Authorization: `Bearer ${line.token}` } : {}),
+    ...(offset > 0 || end !== undefined ? { Range: `bytes=${offset}-${end === undefined ? '' : end - 1}` } : {}),
+  };
+  return fetch(address, { headers, cache: 'no-store', signal });
+}
+
+/** The pieces of a body. While a piece is used, nobody watches: a slow disk is no slow server. */
+async function* piecesOf(
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
+  watchdog: Watchdog,
+  told: (cause: unknown) => BitloomError,
+): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    watchdog.restart();
+    const next = await reader?.read().catch((cause) => {
+      throw told(cause);
+    });
+    watchdog.rest();
+    if (!next || next.done) return;
+    yield next.value;
+  }
 }
 
 /** Counts failures that pass, and waits longer after each. */
