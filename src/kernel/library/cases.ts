@@ -129,6 +129,9 @@ const WEIGHTS = [
   ...['I2_G32', 'I3_G64Z', 'I4_G128', 'I5_G32Z', 'I6_G32', 'I7_G64', 'I8_G32Z', 'I8_G128Z', 'I4_G32Z'],
 ].map((name) => packedFormat(name)!);
 
+/** Formats of which a few cases more are run. */
+const SOME_WEIGHTS = ['Q4_0', 'Q5_1', 'Q2_K', 'Q6_K', 'IQ4_XS', 'I8_G128Z'].map((name) => packedFormat(name)!);
+
 /** The f32 sums run in another order; the integer ones are exact. */
 function linearPackedCases(): KernelCase[] {
   const make = (m: number, n: number, blocks: number, w: NumberFormat, rows = 4): KernelCase => {
@@ -139,7 +142,7 @@ function linearPackedCases(): KernelCase[] {
   const [q80, q40, q41] = WEIGHTS as [NumberFormat, NumberFormat, NumberFormat];
   return [
     ...WEIGHTS.map((f) => make(1, 9, 2, f)),
-    ...WEIGHTS.map((f) => make(5, 13, 1, f)),
+    ...SOME_WEIGHTS.map((f) => make(5, 13, 1, f)),
     ...WEIGHTS.map((f) => make(14, 6, 256 / f.blockSize, f)),
     ...[q80, q40, q41].flatMap((f) => [make(2, 4, 3, f), make(3, 1, 1, f), make(7, 16, 2, f), make(3, 6, 1, f, 1)]),
     ...WEIGHTS.slice(3).map((f) => make(2, 3, 1, f, 1)),
@@ -311,8 +314,9 @@ function movingCases(): KernelCase[] {
     embedding('bf16', 4),
     ...WEIGHTS.flatMap((f) => [dequantize(f, 3, f.blockSize), dequantize(panel(f), 5, 2 * f.blockSize)]),
     dequantize(activationFormat(32), 2, 64),
-    ...WEIGHTS.flatMap((f) => [packedEmbedding(f), packedEmbedding(panel(f))]),
-    ...WEIGHTS.flatMap((f) => [toPanels(f, 8), toPanels(f, 5)]),
+    ...SOME_WEIGHTS.flatMap((f) => [packedEmbedding(f), packedEmbedding(panel(f))]),
+    ...WEIGHTS.map((f) => toPanels(f, 8)),
+    ...SOME_WEIGHTS.map((f) => toPanels(f, 5)),
     toPanels(WEIGHTS[1]!, 1),
   ];
 }

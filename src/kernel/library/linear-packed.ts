@@ -76,6 +76,9 @@ function emitTiled(k: KernelBuilder, request: KernelRequest, tile: TileSizes): v
   new PackedTiles(k, { ...operands, m, n, sizes, results, hasFma }, tile).emit();
 }
 
+/** Instructions that fit the time in which a tile starts on another chunk of the depth. */
+const CHUNK_START = 100;
+
 /** What a candidate does per unit: decodes levels, repeats activations, multiplies, and applies scales. */
 function packedWork(request: KernelRequest, schedule: PackedSchedule): Work {
   const { m, n, depth } = linearSizes(request);
@@ -106,11 +109,14 @@ function packedWork(request: KernelRequest, schedule: PackedSchedule): Work {
   const multiplies = fours * LANES * panelCount * units * quads;
   const perTile = quads * 4 + spans * (6 + 3 * least);
   const perFour = quads + spans * (4 * (3 + least) + 6);
+  // Each chunk fetches a tile's sums and leaves its loop by a branch that is seldom foreseen.
+  const starts = (CHUNK_START * depth) / (schedule.chunk * w.blockSize);
   const staging = blocks * panelCount * (decode + quads) + threads * 2 * fours * (5 * quads + 24);
   const staged = m * units * tokenLayout(w, unitSizes(x, w, depth)).bytes;
   return {
     multiplies,
-    instructions: multiplies + units * (panelCount * (tiles * perTile + fours * perFour) + staging),
+    instructions:
+      multiplies + units * (panelCount * (tiles * perTile + fours * perFour) + staging) + starts * panelCount * tiles,
     chains: 8,
     nearBytes: (staged / LANES) * Math.ceil(panelCount / schedule.panels) + (far ? 0 : wBytes * blocks),
     farBytes: far ? wBytes * blocks : 0,
