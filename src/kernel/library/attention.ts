@@ -8,7 +8,6 @@
  * powers per position; then o = o * e^(old m - new m) + powers . v with rows x CHUNK accumulators along the output.
  * Cache rows beyond the last visible position are never multiplied into o. Threads split cache heads and row tiles.
  */
-import type { TensorType } from '../../ir/shape.ts';
 import {
   add,
   and,
@@ -29,34 +28,17 @@ import {
   sub,
   vectorType,
 } from '../expression.ts';
-import { KernelBuilder, type Variable } from '../language.ts';
+import type { KernelBuilder, Variable } from '../language.ts';
 import { exp, expNegative, tanh } from '../math.ts';
-import type { KernelRequest, KernelTemplate } from '../template.ts';
+import type { KernelRequest } from '../template.ts';
+import { type AttentionSizes, attentionSizes, attentionTemplates, LOWEST } from './attention-shape.ts';
 import { type CacheRows, cacheRows } from './cache-rows.ts';
-import { kernelName } from './naming.ts';
 import { forTiles } from './tiles.ts';
 import { transpose4 } from './transpose.ts';
 
 const ROWS = 4;
 const BLOCK = 32;
 const F32X4 = vectorType('f32', ROWS);
-const LOWEST = -3.4028234663852886e38;
-
-interface Sizes {
-  readonly seqLen: number;
-  readonly nHeads: number;
-  readonly nKvHeads: number;
-  readonly group: number;
-  readonly context: number;
-  readonly keyDim: number;
-  readonly valueDim: number;
-}
-
-function sizesOf([q, keys, values]: readonly TensorType[]): Sizes {
-  const [seqLen, nHeads, keyDim] = q!.shape as readonly [number, number, number];
-  const [nKvHeads, context] = keys!.shape as readonly [number, number];
-  return { seqLen, nHeads, nKvHeads, group: nHeads / nKvHeads, context, keyDim, valueDim: values!.shape[2]! };
-}
 
 /** A tile of query rows: of one cache head (`head`), or, where that is null, of one cache head each. */
 interface Tile {
@@ -76,7 +58,7 @@ const repeatLane = (vector: Expr, lane: number): Expr => ({
 
 class Attention {
   readonly #k: KernelBuilder;
-  readonly #sizes: Sizes;
+  readonly #sizes: AttentionSizes;
   readonly #attrs: KernelRequest['attrs'];
   readonly #q: BufferParam;
   readonly #keys: BufferParam;
@@ -91,7 +73,7 @@ class Attention {
 
   constructor(k: KernelBuilder, request: KernelRequest) {
     this.#k = k;
-    this.#sizes = sizesOf(request.inputs);
+    this.#sizes = attentionSizes(request.inputs);
     this.#attrs = request.attrs;
     this.#rows = cacheRows(request.inputs[1]!.dtype)!;
     this.#q = k.buffer('q', 'read');
@@ -305,28 +287,9 @@ class Attention {
   }
 }
 
-/** The template of `op`: `attention`, or `packed_attention` for caches of int8 codes. */
-const templateFor = (op: string, name: string): KernelTemplate => ({
-  op,
-  name,
-  supports({ inputs, machine, epilogue }) {
-    const { keyDim, valueDim } = sizesOf(inputs);
-    return (
-      machine.lanes === ROWS &&
-      keyDim % ROWS === 0 &&
-      valueDim % ROWS === 0 &&
-      valueDim > 0 &&
-      cacheRows(inputs[1]!.dtype) !== undefined &&
-      !epilogue
-    );
-  },
+export const [attentionKernel, packedAttentionKernel] = attentionTemplates({
+  name: '',
+  leastRows: 1,
   schedules: () => [{}],
-  build(request, schedule) {
-    const k = new KernelBuilder(kernelName(op, request, schedule), request.machine.lanes);
-    new Attention(k, request).build();
-    return k.finish();
-  },
+  emit: (k, request) => new Attention(k, request).build(),
 });
-
-export const attentionKernel = templateFor('attention', 'attention');
-export const packedAttentionKernel = templateFor('packed_attention', 'packed attention');
