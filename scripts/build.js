@@ -33,7 +33,8 @@ function removeStale(folder) {
 /** Whether some source is newer than the last build. Folders count too: a removed file touches its folder. */
 function isStale() {
   const built = join(dist, 'index.js');
-  if (!existsSync(built)) return true;
+  // Bundling, which comes last, takes this map away: where it is, the build before failed half way.
+  if (!existsSync(built) || existsSync(join(dist, 'web', 'bitloom.js.map'))) return true;
   const builtAt = statSync(built).mtimeMs;
   const inputs = ['.', ...readdirSync(source, { recursive: true, encoding: 'utf8' })].map((name) => join(source, name));
   for (const name of ['tsconfig.json', 'tsconfig.build.json', 'scripts/build.js']) inputs.push(join(root, name));

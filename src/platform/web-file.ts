@@ -4,6 +4,7 @@
  */
 import { BitloomError } from '../ir/error.ts';
 import type { RandomAccessFile } from './platform.ts';
+import { readAhead } from './read-ahead.ts';
 
 export const isWebAddress = (path: string): boolean => /^(https?|blob|data):/i.test(path);
 
@@ -31,7 +32,7 @@ export function openBlob(blob: Blob, name = 'name' in blob ? String(blob.name) :
   };
 }
 
-/** Random access to an http(s) file by range requests. Throws: MISSING_FILE, BAD_FILE, ABORTED. */
+/** Random access to an http(s) file by range requests, which take more than was asked for. Throws: MISSING_FILE, BAD_FILE, ABORTED. */
 export async function openAddress(address: string, signal?: AbortSignal): Promise<RandomAccessFile> {
   const probe = await request(address, { Range: 'bytes=0-0' }, signal);
   await probe.body?.cancel();
@@ -42,7 +43,7 @@ export async function openAddress(address: string, signal?: AbortSignal): Promis
   }
   const sizeBytes = Number(/\/(\d+)$/.exec(probe.headers.get('content-range') ?? '')?.[1] ?? Number.NaN);
   if (!Number.isSafeInteger(sizeBytes)) throw unreadable(address, 'the server does not tell its length');
-  return {
+  return readAhead({
     name: address,
     sizeBytes,
     async readInto(target, offset, readSignal) {
@@ -53,7 +54,7 @@ export async function openAddress(address: string, signal?: AbortSignal): Promis
       return fillFromStream(target.subarray(0, end - offset), response.body);
     },
     async close() {},
-  };
+  });
 }
 
 /** Reads a whole text file from an address. Throws: MISSING_FILE, BAD_FILE, ABORTED. */
