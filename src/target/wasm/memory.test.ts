@@ -69,4 +69,26 @@ describe('LinearMemory', () => {
     memory.allocate(64 << 20);
     expect([...memory.view(a, 8)]).toEqual(new Array(8).fill(7));
   });
+
+  it('takes the address space that the engine grants, and tells how much of that is left', () => {
+    const { Memory } = WebAssembly;
+    class SmallMemory extends Memory {
+      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+        if ((descriptor.maximum ?? 0) > 256) throw new RangeError('could not allocate memory');
+        super(descriptor);
+      }
+    }
+    WebAssembly.Memory = SmallMemory;
+    try {
+      const memory = new LinearMemory(false, 1 << 16);
+      expect(() => memory.allocate(20 << 20)).toThrow(
+        expect.objectContaining({
+          code: 'OUT_OF_MEMORY',
+          details: { neededBytes: 20 << 20, availableBytes: (16 << 20) - (1 << 16), liveBytes: 0 },
+        }),
+      );
+    } finally {
+      WebAssembly.Memory = Memory;
+    }
+  });
 });

@@ -25,6 +25,7 @@ export class LinearMemory {
   /** Sorted by address; no two touch. */
   readonly #free: FreeRange[] = [];
   readonly #sizes = new Map<number, number>();
+  readonly #maximumBytes: number;
   #endBytes: number;
   #liveBytes = 0;
 
@@ -34,7 +35,9 @@ export class LinearMemory {
    */
   constructor(isShared: boolean, firstByte: number) {
     this.isShared = isShared;
-    this.memory = reserve(isShared, Math.ceil(firstByte / PAGE_BYTES));
+    const { memory, maximum } = reserve(isShared, Math.ceil(firstByte / PAGE_BYTES));
+    this.memory = memory;
+    this.#maximumBytes = maximum * PAGE_BYTES;
     this.#endBytes = this.memory.buffer.byteLength;
     if (this.#endBytes > firstByte) this.#free.push({ start: align(firstByte), end: this.#endBytes });
   }
@@ -91,7 +94,7 @@ export class LinearMemory {
     const missingPages = Math.ceil((size - atEnd) / PAGE_BYTES);
     const wantedPages = Math.max(missingPages, GROWTH_BYTES / PAGE_BYTES);
     if (!this.#tryGrow(wantedPages) && !this.#tryGrow(missingPages)) {
-      const availableBytes = MAXIMUM_PAGES * PAGE_BYTES - this.#endBytes + atEnd;
+      const availableBytes = this.#maximumBytes - this.#endBytes + atEnd;
       throw new BitloomError(
         'OUT_OF_MEMORY',
         `WebAssembly memory has no room for ${size} bytes: ${this.#liveBytes} are in use and at most ${availableBytes} in one piece are left. Free tensors, or use a smaller model or context.`,
@@ -135,10 +138,10 @@ export class LinearMemory {
 }
 
 /** Engines may refuse to reserve 4 GiB of address space (phones do); half as much is tried then, and so on. */
-function reserve(shared: boolean, initial: number): WebAssembly.Memory {
+function reserve(shared: boolean, initial: number): { readonly memory: WebAssembly.Memory; readonly maximum: number } {
   for (let maximum = MAXIMUM_PAGES; maximum > initial; maximum >>= 1) {
     try {
-      return new WebAssembly.Memory({ initial, maximum, shared });
+      return { memory: new WebAssembly.Memory({ initial, maximum, shared }), maximum };
     } catch {
       // Refused; the next attempt asks for less.
     }
