@@ -1,6 +1,6 @@
 /** The command line of the bench: chooses cases, measures them, writes JSON, Markdown and SVG. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Case } from './case.ts';
@@ -9,13 +9,14 @@ import { renderChart } from './chart.ts';
 import type { Places } from './contender.ts';
 import { describeMachine, lastLevelCacheBytes, load } from './machine.ts';
 import { type CaseResult, type Deadlines, measureCase } from './measure.ts';
-import { type Report, renderCase, renderReport } from './report.ts';
+import { mergeReports, type Report, renderCase, renderReport } from './report.ts';
 
 const USAGE = `Usage: npm run bench -- [NAME…] [options]
   NAME            run the cases whose name contains one of these
   --quick         the quick cases only, in less than three minutes
   --seconds N     time for each case (default 20)
   --out DIR       where the report goes (default: bench/results for a full run, else .cache/bench)
+  --keep          keep the cases of the report in DIR that this run does not measure
   --list          print the names of the cases
   --verbose       show what the contenders print
 `;
@@ -45,6 +46,7 @@ const parseOptions = () =>
       quick: { type: 'boolean', default: false },
       seconds: { type: 'string', default: '20' },
       out: { type: 'string' },
+      keep: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -107,7 +109,10 @@ async function main(): Promise<void> {
   const limits = (nLeft: number): Deadlines => deadlines(values.quick, Number(values.seconds) * 1000, nLeft);
   const report = await measureReport(cases, values.verbose, limits);
   const isFull = !values.quick && positionals.length === 0;
-  writeReport(report, values.out ?? `${repository}${isFull ? 'bench/results' : '.cache/bench'}`);
+  const folder = values.out ?? `${repository}${isFull ? 'bench/results' : '.cache/bench'}`;
+  const earlier = values.keep ? readReport(folder) : undefined;
+  const names = known.map(({ name }) => name);
+  writeReport(earlier === undefined ? report : mergeReports(earlier, report, names), folder);
   const hasFailed = report.results.some(({ outcomes }) => outcomes.some((o) => o.missing?.startsWith('failed')));
   if (hasFailed) process.exitCode = 1;
 }
@@ -128,6 +133,11 @@ async function measureReport(
 /** Five digits are more than a sample knows; the rest would only make the file large. */
 const rounded = (_key: string, value: unknown): unknown =>
   typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+
+function readReport(folder: string): Report | undefined {
+  const path = `${folder}/report.json`;
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Report) : undefined;
+}
 
 function writeReport(report: Report, folder: string): void {
   mkdirSync(folder, { recursive: true });

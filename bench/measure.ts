@@ -17,6 +17,8 @@ export interface Outcome {
 export interface CaseResult {
   readonly task: Case;
   readonly outcomes: readonly Outcome[];
+  /** When and of which commit, where that is not what the report says of itself. */
+  readonly kept?: { readonly startedAt: string; readonly commit: string };
 }
 
 /** Rounds that are always run, quiet or not, and quiet samples after which a contender needs no more. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Contender, UNITS, type Unit } from './case.ts';
 import { renderChart } from './chart.ts';
 import type { CaseResult, Outcome } from './measure.ts';
-import { advantage, checkGoal, renderCase, roofline } from './report.ts';
+import { advantage, checkGoal, mergeReports, type Report, renderCase, renderReport, roofline } from './report.ts';
 import { summarize } from './statistics.ts';
 
 const outcome = (name: string, role: Contender['role'], value: number, missing: string | null = null): Outcome => {
@@ -60,5 +60,38 @@ describe('report', () => {
     expect(chart.match(/<rect /g)).toHaveLength(1 + 4);
     expect(chart).toContain('a &lt;case>');
     expect(chart).toContain('80 % of roofline');
+  });
+});
+
+describe('mergeReports', () => {
+  const machine = { cpu: 'a', nCpus: 2, commit: 'old' } as Report['machine'];
+  const report = (startedAt: string, results: readonly CaseResult[], about = machine): Report => ({
+    startedAt,
+    seconds: 1,
+    loadBefore: 0,
+    loadAfter: 0,
+    machine: about,
+    results,
+  });
+  const named = (name: string): CaseResult => ({ ...speed, task: { ...speed.task, name } });
+
+  it('keeps the cases that were not measured again, says of which run they are, and orders all', () => {
+    const later = report('later', [named('b')], { ...machine, commit: 'new' });
+    const merged = mergeReports(report('earlier', [named('c'), named('b'), named('a')]), later, ['a', 'b', 'c']);
+    const kept = { startedAt: 'earlier', commit: 'old' };
+    expect(merged.results.map(({ task, kept: of }) => [task.name, of])).toEqual([
+      ['a', kept],
+      ['b', undefined],
+      ['c', kept],
+    ]);
+    expect(renderReport({ ...merged, machine: { ...merged.machine, nodes: {} } as Report['machine'] })).toContain(
+      'Of the run of earlier, bitloom old.',
+    );
+    expect(mergeReports(merged, report('last', []), ['a']).results[0]!.kept).toEqual(kept);
+  });
+
+  it('refuses to mix machines', () => {
+    const other = report('x', [], { ...machine, cpu: 'b' });
+    expect(() => mergeReports(report('y', [named('a')]), other, ['a'])).toThrow('another machine');
   });
 });

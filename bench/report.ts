@@ -89,7 +89,21 @@ export function renderCase(result: CaseResult): string {
   const lines = [header, header.map(() => '---'), ...outcomes.map((o) => row(result, o))];
   const table = lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
   const goals = goalLines(result);
-  return `### ${task.name}: ${task.title}\n\n${table}\n${goals.length > 0 ? `\n${goals.join('\n')}\n` : ''}`;
+  const kept = result.kept ? `Of the run of ${result.kept.startedAt}, bitloom ${result.kept.commit}.\n\n` : '';
+  return `### ${task.name}: ${task.title}\n\n${kept}${table}\n${goals.length > 0 ? `\n${goals.join('\n')}\n` : ''}`;
+}
+
+/**
+ * A report with the cases of an earlier one that it lacks, in the order of `names`. Each says of which run it is: contenders of
+ * one case are always of one run. Throws where the machine was another.
+ */
+export function mergeReports(earlier: Report, report: Report, names: readonly string[]): Report {
+  if (earlier.machine.cpu !== report.machine.cpu || earlier.machine.nCpus !== report.machine.nCpus)
+    throw new Error(`--keep: the report there is of another machine, ${earlier.machine.cpu}`);
+  const kept = { startedAt: earlier.startedAt, commit: earlier.machine.commit };
+  const results = new Map(earlier.results.map((result) => [result.task.name, { kept, ...result }]));
+  const all = new Map<string, CaseResult>([...results, ...report.results.map((r) => [r.task.name, r] as const)]);
+  return { ...report, results: names.flatMap((name) => all.get(name) ?? []) };
 }
 
 /** The whole report as one Markdown document. */

@@ -75,6 +75,8 @@ export interface GenerationContext {
   readonly sequence: Sequence;
   readonly tokenizer: Tokenizer;
   readonly loadMs: number;
+  /** The prompt came through a chat template: what follows is a text of its own, whose first piece loses its word's space. */
+  readonly isReply: boolean;
 }
 
 const perSecond = (count: number, ms: number): number => (ms > 0 ? (1000 * count) / ms : 0);
@@ -110,7 +112,7 @@ export async function* generateTokens(
   const { signal, logprobs, maxTokens = Number.POSITIVE_INFINITY, reusePrefix = true } = options;
   checkRequest(context, prompt, options);
   const sampler = createSampler(options, sequence.vocabSize);
-  const detokenizer = tokenizer.detokenizer({ continues: true });
+  const detokenizer = tokenizer.detokenizer({ continues: !context.isReply });
   const stops = new StopMatcher(options.stop ?? []);
   const pause = turnTaker(signal);
   const history = [...prompt];

@@ -98,11 +98,16 @@ export class Model implements LanguageModel {
     this.info = describe(parts);
   }
 
+  /** Whether prompts go through the chat template, so that what is generated is a text of its own. */
+  #isRendered(raw: boolean | undefined): boolean {
+    return this.#render !== null && raw !== true;
+  }
+
   /** The prompt's token ids: through the chat template, or as it stands with `raw`. Throws EMPTY_PROMPT, BAD_TEMPLATE. */
   tokenize(prompt: string | readonly ChatMessage[], { raw = false }: { raw?: boolean | undefined } = {}): number[] {
     if (prompt.length === 0)
       throw new BitloomError('EMPTY_PROMPT', 'the prompt is empty: there is nothing to continue; give a text');
-    if (raw || this.#render === null) {
+    if (this.#render === null || !this.#isRendered(raw)) {
       if (typeof prompt !== 'string')
         throw new BitloomError(
           'INVALID_ARGUMENT',
@@ -142,7 +147,7 @@ export class Model implements LanguageModel {
       const { temperature, topK, topP, minP, repetitionPenalty } = checkpoint.generationDefaults;
       const sampling = { temperature, topK, topP, minP, repetitionPenalty };
       return yield* generateTokens(
-        { sequence, tokenizer: this.tokenizer, loadMs },
+        { sequence, tokenizer: this.tokenizer, loadMs, isReply: this.#isRendered(options.raw) },
         ids,
         withDefaults(options, sampling),
       );
