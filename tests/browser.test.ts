@@ -12,7 +12,7 @@ const { goldens } = JSON.parse(readFileSync(new URL('../assets/tiny/goldens.json
 const chromium = findChromium();
 const required = process.env.BITLOOM_REQUIRE_BROWSER === '1';
 const SCRIPT = '/page?script=/tests/browser/page-script.js';
-/** Prompts and tokens of the golden replies: all of them in the whole suite. */
+/** The quick suite leaves out some tests, and takes fewer prompts and tokens of the golden replies. */
 const all = process.env.BITLOOM_TEST_ALL === '1';
 const [PROMPTS, TOKENS] = all ? [8, 64] : [2, 24];
 const ONE_THREAD = /^one-thread: threads are not available: /;
@@ -92,7 +92,7 @@ describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is i
     expect(result.threadsNote).toContain('worker-src');
   });
 
-  test('a file from another origin is started through a worker of this one', async () => {
+  test.skipIf(!all)('a file from another origin is started through a worker of this one', async () => {
     const elsewhere = await serve(OWN_FOLDERS);
     const result = await opened({}, (other) => other.evaluate(`fromElsewhere("${elsewhere.address}")`));
     elsewhere.close();
@@ -121,10 +121,13 @@ describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is i
     },
   );
 
-  test('picked files, which cannot leave the page whole, are read piece by piece from the worker', async () => {
-    const result = await run<{ tokens: number[] }>('picked()');
-    expect(result).toEqual({ tokens: replies(1, 8)[0], source: 'model.safetensors', text: expect.any(String) });
-  });
+  test.skipIf(!all)(
+    'picked files, which cannot leave the page whole, are read piece by piece from the worker',
+    async () => {
+      const result = await run<{ tokens: number[] }>('picked()');
+      expect(result).toEqual({ tokens: replies(1, 8)[0], source: 'model.safetensors', text: expect.any(String) });
+    },
+  );
 
   test('errors keep code, values and cause across the worker', async () => {
     const missing = await run('load("./assets/none").catch(told)');
@@ -158,7 +161,7 @@ describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is i
     });
   });
 
-  test('a tab that is closed in the middle of a reply leaves the others as they were', async () => {
+  test.skipIf(!all)('a tab that is closed in the middle of a reply leaves the others as they were', async () => {
     await opened({ isolated: true, policy: 'strict' }, (other) => other.evaluate('endless()'));
     expect(await run(call(1, 4, {}))).toMatchObject({ replies: replies(1, 4) });
   });

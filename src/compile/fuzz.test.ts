@@ -14,8 +14,8 @@ const candidates: fc.Arbitrary<Candidate> = fc.record({
 
 const targets: readonly { name: string; runs: number; create: () => Promise<Target> }[] = [
   { name: 'the kernel interpreter, 2 threads', runs: 80, create: async () => new InterpreterTarget({ threads: 2 }) },
-  { name: 'wasm, 1 thread', runs: 300, create: () => WasmTarget.create({ threads: 1 }) },
-  { name: 'wasm, 2 threads', runs: 120, create: () => WasmTarget.create({ threads: 2 }) },
+  { name: 'wasm, 1 thread', runs: 200, create: () => WasmTarget.create({ threads: 1 }) },
+  { name: 'wasm, 2 threads', runs: 80, create: () => WasmTarget.create({ threads: 2 }) },
 ];
 
 describe.each(targets)('random programs on $name', ({ runs, create }) => {

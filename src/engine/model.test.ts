@@ -6,7 +6,7 @@ import { load, type Model } from './index.ts';
 // All prompts, all tokens, all devices: goldens.long.test.ts.
 describeGoldens({ device: 'wasm', threads: 1 }, 2, 48);
 describeGoldens({ device: 'wasm', threads: 2 }, 2, 48);
-describeGoldens({ device: 'interpreter' }, 1, 4);
+describeGoldens({ device: 'interpreter' }, 1, 2);
 
 describe('requests', () => {
   let model: Model;

@@ -328,7 +328,9 @@ describe('without room', () => {
       },
     }));
     expectFiles(await contentOf('org/name'), CHOSEN);
-    expect(bench.warnings).toEqual([expect.stringMatching(/^no-room: model-0000[12]\S+, and what else does not fit, is read from the hub: no room$/)]);
+    expect(bench.warnings).toEqual([
+      expect.stringMatching(/^no-room: model-0000[12]\S+, and what else does not fit, is read from the hub: no room$/),
+    ]);
   });
 
   test('in a page without storage, all is read from the hub, and that is said', async () => {
