@@ -12,7 +12,7 @@ import { type CaseResult, type Deadlines, measureCase } from './measure.ts';
 import { mergeReports, type Report, renderCase, renderReport } from './report.ts';
 
 const USAGE = `Usage: npm run bench -- [NAME…] [options]
-  NAME            run the cases whose name contains one of these
+  NAME            run the case of this name, or those whose name contains it
   --quick         the quick cases only, in less than three minutes
   --seconds N     time for each case (default 20)
   --out DIR       where the report goes (default: bench/results for a full run, else .cache/bench)
@@ -98,7 +98,9 @@ async function main(): Promise<void> {
   const known = allCases(dramBytes());
   const list = known.map(({ name, title }) => `${name.padEnd(24)} ${title}\n`).join('');
   if (values.list) return void process.stdout.write(list);
-  const isNamed = ({ name }: Case): boolean => positionals.length === 0 || positionals.some((p) => name.includes(p));
+  const isMeant = (name: string, wanted: string): boolean =>
+    known.some((task) => task.name === wanted) ? name === wanted : name.includes(wanted);
+  const isNamed = ({ name }: Case): boolean => positionals.length === 0 || positionals.some((p) => isMeant(name, p));
   const cases = known.filter((task) => isNamed(task) && (!values.quick || task.isQuick));
   if (cases.length === 0) {
     console.error(`bench: no case is called like ${positionals.join(', ')}; see --list`);
