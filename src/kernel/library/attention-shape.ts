@@ -1,8 +1,9 @@
 /** What the attention kernels share: their sizes, what they take, and their two templates, for float and packed caches. */
 import type { TensorType } from '../../ir/shape.ts';
+import type { BufferParam, Expr } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
-import { cacheRows } from './cache-rows.ts';
+import { type CacheRows, cacheRows } from './cache-rows.ts';
 import { kernelName } from './naming.ts';
 
 /** Where running maximums begin: below every score, and still a number to subtract. */
@@ -27,6 +28,32 @@ export function attentionSizes([q, keys, values]: readonly TensorType[]): Attent
   const [nKvHeads, context] = keys!.shape as readonly [number, number];
   const group = nHeads / nKvHeads;
   return { seqLen, nHeads, nKvHeads, group, rows: seqLen * group, context, keyDim, valueDim: values!.shape[2]! };
+}
+
+/** What an attention kernel reads and writes. */
+export interface AttentionOperands {
+  readonly sizes: AttentionSizes;
+  /** How rows of the caches are read. */
+  readonly cache: CacheRows;
+  readonly q: BufferParam;
+  readonly keys: BufferParam;
+  readonly values: BufferParam;
+  readonly output: BufferParam;
+  /** Positions in the caches before the first query. */
+  readonly start: Expr;
+}
+
+export function attentionOperands(k: KernelBuilder, { inputs }: KernelRequest): AttentionOperands {
+  const [q, keys, values, start] = (['q', 'keys', 'values', 'start'] as const).map((name) => k.buffer(name, 'read'));
+  return {
+    sizes: attentionSizes(inputs),
+    cache: cacheRows(inputs[1]!.dtype)!,
+    q: q!,
+    keys: keys!,
+    values: values!,
+    output: k.buffer('output', 'write'),
+    start: k.let(k.load(start!, 'i32', 0)),
+  };
 }
 
 /** A way to compute attention with vectors of four. */

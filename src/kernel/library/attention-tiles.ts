@@ -34,8 +34,13 @@ import {
 import type { KernelBuilder, Variable } from '../language.ts';
 import { exp, expNegative, tanh } from '../math.ts';
 import type { KernelRequest } from '../template.ts';
-import { type AttentionSizes, attentionSizes, attentionTemplates, LOWEST } from './attention-shape.ts';
-import { type CacheRows, cacheRows } from './cache-rows.ts';
+import {
+  type AttentionOperands,
+  attentionOperands,
+  attentionSizes,
+  attentionTemplates,
+  LOWEST,
+} from './attention-shape.ts';
 import { forTiles } from './tiles.ts';
 import { transpose4 } from './transpose.ts';
 
@@ -61,14 +66,8 @@ interface Item {
 
 class AttentionTiles {
   readonly #k: KernelBuilder;
-  readonly #sizes: AttentionSizes;
+  readonly #of: AttentionOperands;
   readonly #attrs: KernelRequest['attrs'];
-  readonly #cache: CacheRows;
-  readonly #q: BufferParam;
-  readonly #keys: BufferParam;
-  readonly #values: BufferParam;
-  readonly #output: BufferParam;
-  readonly #start: Expr;
   /** Rows of a work item. */
   readonly #itemRows: number;
   /** f32: queries [row][keyDim], keys across, values [position][valueDim], o [row][valueDim], a tile's powers [MR][BLOCK]. */
@@ -87,16 +86,9 @@ class AttentionTiles {
   constructor(k: KernelBuilder, request: KernelRequest, itemRows: number) {
     this.#k = k;
     this.#itemRows = itemRows;
-    this.#sizes = attentionSizes(request.inputs);
+    this.#of = attentionOperands(k, request);
     this.#attrs = request.attrs;
-    this.#cache = cacheRows(request.inputs[1]!.dtype)!;
-    this.#q = k.buffer('q', 'read');
-    this.#keys = k.buffer('keys', 'read');
-    this.#values = k.buffer('values', 'read');
-    const start = k.buffer('start', 'read');
-    this.#output = k.buffer('output', 'write');
-    this.#start = k.let(k.load(start, 'i32', 0));
-    const { keyDim, valueDim } = this.#sizes;
+    const { keyDim, valueDim } = this.#of.sizes;
     const region = (...sizes: number[]): Region => k.threadScratch(sizes.reduce((a, b) => a * b, 4));
     this.#queries = region(itemRows, keyDim);
     this.#across = region(BLOCK, keyDim);
@@ -112,7 +104,7 @@ class AttentionTiles {
   }
 
   build(): void {
-    const [k, { nKvHeads, rows }] = [this.#k, this.#sizes];
+    const [k, { nKvHeads, rows }] = [this.#k, this.#of.sizes];
     const items = Math.ceil(rows / this.#itemRows);
     k.parallelLoop(nKvHeads * items, 1, (unit) => {
       const first = k.let(mul(remU(unit, items), this.#itemRows));
@@ -123,17 +115,17 @@ class AttentionTiles {
 
   /** First and last position that a row sees. */
   #lastOf(row: Expr): Expr {
-    const { seqLen, group } = this.#sizes;
-    return this.#attrs.causal ? add(this.#start, divU(row, group)) : add(this.#start, seqLen - 1);
+    const { seqLen, group } = this.#of.sizes;
+    return this.#attrs.causal ? add(this.#of.start, divU(row, group)) : add(this.#of.start, seqLen - 1);
   }
 
   #firstOf(row: Expr): Expr {
     const window = this.#attrs.window as number;
-    return add(add(this.#start, divU(row, this.#sizes.group)), 1 - window);
+    return add(add(this.#of.start, divU(row, this.#of.sizes.group)), 1 - window);
   }
 
   #item(item: Item): void {
-    const [k, { context, keyDim, valueDim }] = [this.#k, this.#sizes];
+    const [k, { context, keyDim, valueDim }] = [this.#k, this.#of.sizes];
     this.#begin(item);
     const begin = this.#attrs.window === null ? i32(0) : k.let(and(max(this.#firstOf(item.first), 0), -BLOCK));
     const end = k.let(min(add(this.#lastOf(sub(item.last, 1)), 1), i32(context)));
@@ -152,30 +144,30 @@ class AttentionTiles {
   }
 
   #rowTiles({ first, last }: Item, body: (row: Expr, rows: number) => void): void {
-    forTiles(this.#k, first, last, MR, this.#sizes.rows, body);
+    forTiles(this.#k, first, last, MR, this.#of.sizes.rows, body);
   }
 
   /** Byte offset of the query, or result, of a row. */
   #rowStart({ head }: Item, row: Expr, dim: number): Expr {
-    const { group, nHeads } = this.#sizes;
+    const { group, nHeads } = this.#of.sizes;
     const number = add(mul(divU(row, group), nHeads), add(mul(head, group), remU(row, group)));
     return this.#k.let(mul(number, 4 * dim));
   }
 
   #cacheRow(head: Expr, position: Expr, dim: number): Expr {
-    return this.#k.let(mul(add(mul(head, this.#sizes.context), position), this.#cache.rowBytes(dim)));
+    return this.#k.let(mul(add(mul(head, this.#of.sizes.context), position), this.#of.cache.rowBytes(dim)));
   }
 
   /** Copies the queries together, scaled; sets sums to nothing. */
   #begin(item: Item): void {
-    const [k, { keyDim, valueDim }] = [this.#k, this.#sizes];
+    const [k, { keyDim, valueDim }] = [this.#k, this.#of.sizes];
     const scale = this.#attrs.scale as number;
     k.loop(item.first, item.last, 1, (row) => {
       const from = this.#rowStart(item, row, keyDim);
       const local = k.let(sub(row, item.first));
       const to = k.let(add(mul(local, 4 * keyDim), this.#queries.byteOffset));
       k.loop(0, 4 * keyDim, 4 * LANES, (d) =>
-        k.store(this.#queries.buffer, 'f32', add(to, d), mul(k.load(this.#q, 'f32', add(from, d), LANES), scale)),
+        k.store(this.#queries.buffer, 'f32', add(to, d), mul(k.load(this.#of.q, 'f32', add(from, d), LANES), scale)),
       );
       const sums = k.let(add(mul(local, 4 * valueDim), this.#sums.byteOffset));
       k.loop(0, 4 * valueDim, 4 * LANES, (d) => k.store(this.#sums.buffer, 'f32', add(sums, d), constant(F32X4, 0)));
@@ -187,9 +179,9 @@ class AttentionTiles {
 
   /** Keys of a block with positions along the lanes. Positions past the cache mean its last; their scores are masked. */
   #layKeys(first: Expr, block: Expr): void {
-    const [k, { keyDim, context }] = [this.#k, this.#sizes];
-    const rowBytes = this.#cache.rowBytes(keyDim);
-    const step = this.#cache.step(keyDim);
+    const [k, { keyDim, context }] = [this.#k, this.#of.sizes];
+    const rowBytes = this.#of.cache.rowBytes(keyDim);
+    const step = this.#of.cache.step(keyDim);
     const limit = k.let(sub(context - 1, block));
     k.loop(0, BLOCK, LANES, (t) => {
       const rows = Array.from({ length: LANES }, (_, p) => {
@@ -199,7 +191,7 @@ class AttentionTiles {
       const panel = add(mul(divU(t, NR), 4 * NR * keyDim), mul(remU(t, NR), 4));
       const to = k.let(add(panel, this.#across.byteOffset));
       k.loop(0, keyDim, step, (d) => {
-        const readers = rows.map((row) => this.#cache.read(k, this.#keys, this.#cache.place(row, d), step));
+        const readers = rows.map((row) => this.#of.cache.read(k, this.#of.keys, this.#of.cache.place(row, d), step));
         const target = k.let(add(to, mul(d, 4 * NR)));
         for (let u = 0; u < step; u += LANES) {
           const quad = readers.map((read) => k.let(read(u))) as [Expr, Expr, Expr, Expr];
@@ -212,13 +204,13 @@ class AttentionTiles {
 
   /** Values of a block as f32. */
   #layValues(first: Expr, count: Expr): void {
-    const [k, { valueDim }] = [this.#k, this.#sizes];
-    const step = this.#cache.step(valueDim);
+    const [k, { valueDim }] = [this.#k, this.#of.sizes];
+    const step = this.#of.cache.step(valueDim);
     k.loop(0, count, 1, (t) => {
-      const row = k.let(add(first, mul(t, this.#cache.rowBytes(valueDim))));
+      const row = k.let(add(first, mul(t, this.#of.cache.rowBytes(valueDim))));
       const to = k.let(add(mul(t, 4 * valueDim), this.#plain.byteOffset));
       k.loop(0, valueDim, step, (d) => {
-        const read = this.#cache.read(k, this.#values, this.#cache.place(row, d), step);
+        const read = this.#of.cache.read(k, this.#of.values, this.#of.cache.place(row, d), step);
         for (let u = 0; u < step; u += LANES)
           k.store(this.#plain.buffer, 'f32', add(to, add(mul(d, 4), 4 * u)), read(u));
       });
@@ -236,7 +228,7 @@ class AttentionTiles {
 
   /** Scores of a tile: queries . keys. */
   #score(first: Expr, rows: number): void {
-    const [k, { keyDim }] = [this.#k, this.#sizes];
+    const [k, { keyDim }] = [this.#k, this.#of.sizes];
     const queries = k.let(add(mul(first, 4 * keyDim), this.#queries.byteOffset));
     k.loop(0, BLOCK / NR, 1, (panel) => {
       const sums = this.#zeros(rows);
@@ -319,7 +311,7 @@ class AttentionTiles {
 
   /** o = o * decay + powers . values of a tile. */
   #mix(first: Expr, rows: number, count: Expr): void {
-    const [k, { valueDim }] = [this.#k, this.#sizes];
+    const [k, { valueDim }] = [this.#k, this.#of.sizes];
     const decays = k.let(add(mul(first, 4), this.#decays.byteOffset));
     const sumsAt = k.let(add(mul(first, 4 * valueDim), this.#sums.byteOffset));
     const whole = k.let(and(count, -LANES));
@@ -354,14 +346,14 @@ class AttentionTiles {
 
   /** Stores a row's result: o over the sum of powers. */
   #finish(item: Item, row: Expr): void {
-    const [k, { valueDim }] = [this.#k, this.#sizes];
+    const [k, { valueDim }] = [this.#k, this.#of.sizes];
     const local = k.let(sub(row, item.first));
     const total = k.load(this.#totals.buffer, 'f32', add(mul(local, 4), this.#totals.byteOffset));
     const share = k.let(splat(div(f32(1), total), LANES));
     const from = k.let(add(mul(local, 4 * valueDim), this.#sums.byteOffset));
     const to = this.#rowStart(item, row, valueDim);
     k.loop(0, 4 * valueDim, 4 * LANES, (d) =>
-      k.store(this.#output, 'f32', add(to, d), mul(k.load(this.#sums.buffer, 'f32', add(from, d), LANES), share)),
+      k.store(this.#of.output, 'f32', add(to, d), mul(k.load(this.#sums.buffer, 'f32', add(from, d), LANES), share)),
     );
   }
 }

@@ -31,8 +31,7 @@ import {
 import type { KernelBuilder, Variable } from '../language.ts';
 import { exp, expNegative, tanh } from '../math.ts';
 import type { KernelRequest } from '../template.ts';
-import { type AttentionSizes, attentionSizes, attentionTemplates, LOWEST } from './attention-shape.ts';
-import { type CacheRows, cacheRows } from './cache-rows.ts';
+import { type AttentionOperands, attentionOperands, attentionTemplates, LOWEST } from './attention-shape.ts';
 import { forTiles } from './tiles.ts';
 import { transpose4 } from './transpose.ts';
 
@@ -58,14 +57,8 @@ const repeatLane = (vector: Expr, lane: number): Expr => ({
 
 class Attention {
   readonly #k: KernelBuilder;
-  readonly #sizes: AttentionSizes;
+  readonly #of: AttentionOperands;
   readonly #attrs: KernelRequest['attrs'];
-  readonly #q: BufferParam;
-  readonly #keys: BufferParam;
-  readonly #values: BufferParam;
-  readonly #output: BufferParam;
-  readonly #start: Expr;
-  readonly #rows: CacheRows;
   /** Scores, later powers, [BLOCK][row]; o [row][valueDim]; last and first visible positions [row] i32. */
   readonly #scores: { buffer: BufferParam; byteOffset: number };
   readonly #sums: { buffer: BufferParam; byteOffset: number };
@@ -73,22 +66,15 @@ class Attention {
 
   constructor(k: KernelBuilder, request: KernelRequest) {
     this.#k = k;
-    this.#sizes = attentionSizes(request.inputs);
+    this.#of = attentionOperands(k, request);
     this.#attrs = request.attrs;
-    this.#rows = cacheRows(request.inputs[1]!.dtype)!;
-    this.#q = k.buffer('q', 'read');
-    this.#keys = k.buffer('keys', 'read');
-    this.#values = k.buffer('values', 'read');
-    const start = k.buffer('start', 'read');
-    this.#output = k.buffer('output', 'write');
-    this.#start = k.let(k.load(start, 'i32', 0));
     this.#scores = k.threadScratch(4 * BLOCK * ROWS);
-    this.#sums = k.threadScratch(4 * ROWS * this.#sizes.valueDim);
+    this.#sums = k.threadScratch(4 * ROWS * this.#of.sizes.valueDim);
     this.#limits = k.threadScratch(4 * 2 * ROWS);
   }
 
   build(): void {
-    const [k, { nKvHeads, nHeads, seqLen, group }] = [this.#k, this.#sizes];
+    const [k, { nKvHeads, nHeads, seqLen, group }] = [this.#k, this.#of.sizes];
     // Heads that share no keys fill a tile by fours where there are too few queries to fill it.
     const isSeparate = group === 1 && seqLen < ROWS;
     const rows = seqLen * (isSeparate ? nHeads : group);
@@ -103,8 +89,8 @@ class Attention {
   }
 
   #tile(tile: Tile): void {
-    const [k, { context, group, nHeads, valueDim }] = [this.#k, this.#sizes];
-    const own = (row: Expr): Expr => add(this.#start, divU(row, tile.head ? group : nHeads));
+    const [k, { context, group, nHeads, valueDim }] = [this.#k, this.#of.sizes];
+    const own = (row: Expr): Expr => add(this.#of.start, divU(row, tile.head ? group : nHeads));
     const { lasts, firsts, lastOfTile, firstOfTile } = this.#visible(tile, own);
     const state = { m: k.variable(constant(F32X4, LOWEST)), l: k.variable(constant(F32X4, 0)) };
     for (let r = 0; r < tile.rows; r++) {
@@ -125,10 +111,10 @@ class Attention {
     tile: Tile,
     own: (row: Expr) => Expr,
   ): { lasts: Expr; firsts: Expr | null; lastOfTile: Expr; firstOfTile: Expr } {
-    const [k, { seqLen }] = [this.#k, this.#sizes];
+    const [k, { seqLen }] = [this.#k, this.#of.sizes];
     const { buffer, byteOffset } = this.#limits;
     const window = this.#attrs.window as number | null;
-    const end = k.let(add(this.#start, seqLen - 1));
+    const end = k.let(add(this.#of.start, seqLen - 1));
     const lastOf = (row: Expr): Expr => (this.#attrs.causal ? own(row) : end);
     for (let r = 0; r < ROWS; r++) {
       const row = add(tile.firstRow, Math.min(r, tile.rows - 1));
@@ -145,12 +131,12 @@ class Attention {
   }
 
   #sumAt(row: number, element: Expr): Expr {
-    return add(mul(element, 4), this.#sums.byteOffset + 4 * row * this.#sizes.valueDim);
+    return add(mul(element, 4), this.#sums.byteOffset + 4 * row * this.#of.sizes.valueDim);
   }
 
   /** Byte offset of query (or output) row `row` of the tile, `dim` elements per head. */
   #rowStart(tile: Tile, row: number, dim: number): Expr {
-    const { nHeads, group } = this.#sizes;
+    const { nHeads, group } = this.#of.sizes;
     const number = add(tile.firstRow, row);
     if (tile.head === null) return this.#k.let(mul(number, 4 * dim));
     const head = add(mul(tile.head, group), remU(number, group));
@@ -159,23 +145,23 @@ class Attention {
 
   /** Byte offsets of position 0 of the cache heads that the tile's rows read: one for all, or one each. */
   #cacheHeads(tile: Tile, dim: number): Expr[] {
-    const { context, nHeads } = this.#sizes;
+    const { context, nHeads } = this.#of.sizes;
     const heads = tile.head
       ? [tile.head]
       : Array.from({ length: tile.rows }, (_, r) => remU(add(tile.firstRow, r), nHeads));
-    return heads.map((head) => this.#k.let(mul(head, context * this.#rows.rowBytes(dim))));
+    return heads.map((head) => this.#k.let(mul(head, context * this.#of.cache.rowBytes(dim))));
   }
 
   /** Byte offset of a position in a cache head; positions past the cache mean its last, whose score is masked. */
   #cacheRow(head: Expr, position: Expr, dim: number): Expr {
-    const { context } = this.#sizes;
+    const { context } = this.#of.sizes;
     const safe = context % BLOCK === 0 ? position : min(position, i32(context - 1));
-    return this.#k.let(add(head, mul(safe, this.#rows.rowBytes(dim))));
+    return this.#k.let(add(head, mul(safe, this.#of.cache.rowBytes(dim))));
   }
 
   /** Raw scores of a block: q . k of every row, in groups of positions that fit the registers. */
   #scoreBlock(tile: Tile, block: Expr, count: Expr): void {
-    const [k, { keyDim }] = [this.#k, this.#sizes];
+    const [k, { keyDim }] = [this.#k, this.#of.sizes];
     const positions = tile.rows > 2 ? 2 : 4;
     const queries = Array.from({ length: tile.rows }, (_, r) => this.#rowStart(tile, r, keyDim));
     const heads = this.#cacheHeads(tile, keyDim);
@@ -184,15 +170,15 @@ class Attention {
         heads.map((head) => this.#cacheRow(head, add(add(block, t), p), keyDim)),
       );
       const dots = Array.from({ length: positions }, () => queries.map(() => k.variable(constant(F32X4, 0))));
-      const step = this.#rows.step(keyDim);
+      const step = this.#of.cache.step(keyDim);
       k.loop(0, keyDim, step, (d) => {
         const readers = keys.map((all) =>
-          all.map((row) => this.#rows.read(k, this.#keys, this.#rows.place(row, d), step)),
+          all.map((row) => this.#of.cache.read(k, this.#of.keys, this.#of.cache.place(row, d), step)),
         );
         for (let u = 0; u < step; u += 4) {
           const vectors = readers.map((all) => all.map((read) => k.let(read(u))));
           queries.forEach((at, r) => {
-            const query = k.let(k.load(this.#q, 'f32', add(add(at, mul(d, 4)), 4 * u), ROWS));
+            const query = k.let(k.load(this.#of.q, 'f32', add(add(at, mul(d, 4)), 4 * u), ROWS));
             for (const [p, own] of vectors.entries())
               k.set(dots[p]![r]!, fma(query, own[r % own.length]!, dots[p]![r]!));
           });
@@ -241,8 +227,8 @@ class Attention {
 
   /** o = o * decay + powers . values of the block. */
   #mixBlock(tile: Tile, block: Expr, count: Expr, decay: Expr): void {
-    const [k, { valueDim }] = [this.#k, this.#sizes];
-    const rowBytes = this.#rows.rowBytes(valueDim);
+    const [k, { valueDim }] = [this.#k, this.#of.sizes];
+    const rowBytes = this.#of.cache.rowBytes(valueDim);
     const decays = Array.from({ length: tile.rows }, (_, r) => k.let(repeatLane(decay, r)));
     const first = this.#cacheHeads(tile, valueDim).map((head) => this.#cacheRow(head, block, valueDim));
     const chunk = ROWS * (tile.rows > 2 ? 2 : 4);
@@ -253,12 +239,12 @@ class Attention {
           k.variable(mul(k.load(this.#sums.buffer, 'f32', this.#sumAt(r, add(d, ROWS * v)), ROWS), factor)),
         ),
       );
-      const places = first.map((row) => this.#rows.place(row, d));
+      const places = first.map((row) => this.#of.cache.place(row, d));
       const values = places.map(({ at }) => k.variable(at));
       k.loop(0, count, 1, (t) => {
         const powers = k.let(k.load(this.#scores.buffer, 'f32', add(mul(t, 4 * ROWS), this.#scores.byteOffset), ROWS));
         const rows = values.map((at, i) => {
-          const read = this.#rows.read(k, this.#values, { at, within: places[i]!.within }, size);
+          const read = this.#of.cache.read(k, this.#of.values, { at, within: places[i]!.within }, size);
           return Array.from({ length: vectors }, (_, v) => k.let(read(ROWS * v)));
         });
         sums.forEach((all, r) => {
@@ -274,14 +260,14 @@ class Attention {
   }
 
   #finish(tile: Tile, l: Expr): void {
-    const [k, { valueDim }] = [this.#k, this.#sizes];
+    const [k, { valueDim }] = [this.#k, this.#of.sizes];
     const shares = k.let(div(constant(F32X4, 1), l));
     for (let r = 0; r < tile.rows; r++) {
       const to = this.#rowStart(tile, r, valueDim);
       const share = k.let(repeatLane(shares, r));
       k.loop(0, valueDim, ROWS, (d) => {
         const sum = k.load(this.#sums.buffer, 'f32', this.#sumAt(r, d), ROWS);
-        k.store(this.#output, 'f32', add(to, mul(d, 4)), mul(sum, share));
+        k.store(this.#of.output, 'f32', add(to, mul(d, 4)), mul(sum, share));
       });
     }
   }
