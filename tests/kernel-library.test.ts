@@ -1,4 +1,4 @@
-/** Every hot kernel on wasm against its op's meaning: all cases are the steps of one plan. */
+/** Every hot kernel on every target against its op's meaning: all cases are the steps of one plan. */
 import { describe, expect, it } from 'vitest';
 import { typeName } from '../src/ir/op/rule.ts';
 import { byteLength } from '../src/ir/shape.ts';
@@ -6,8 +6,10 @@ import type { Kernel } from '../src/kernel/language.ts';
 import { type CaseData, caseData, caseError } from '../src/kernel/library/case-data.ts';
 import { type KernelCase, kernelCases, kernelLibrary } from '../src/kernel/library/index.ts';
 import type { Machine } from '../src/kernel/machine.ts';
-import type { Plan } from '../src/target/target.ts';
+import { platform } from '../src/platform/index.ts';
+import type { Plan, Target } from '../src/target/target.ts';
 import { WasmTarget } from '../src/target/wasm/index.ts';
+import { X64Target } from '../src/target/x64/index.ts';
 
 function kernelFor({ op, inputs, attrs, epilogue }: KernelCase, data: CaseData, machine: Machine): Kernel {
   const types = inputs.map(({ dtype, shape }) => ({ dtype, shape }));
@@ -28,7 +30,7 @@ function planOf(kernels: readonly Kernel[]): Plan {
 async function runCases(
   cases: readonly KernelCase[],
   data: readonly CaseData[],
-  target: WasmTarget,
+  target: Target,
 ): Promise<Uint8Array[]> {
   const contents = data.map(({ inputs, operands, output }) =>
     [...inputs, ...operands].map((t) => t.bytes).concat(new Uint8Array(byteLength(output)).fill(0xff)),
@@ -46,24 +48,34 @@ async function runCases(
   return results;
 }
 
-describe('hot kernels on wasm', () => {
-  const cases = kernelCases();
+async function check(target: Target): Promise<void> {
+  const cases = kernelCases(target.machine);
   const data = cases.map(caseData);
+  const results = await runCases(cases, data, target);
+  results.forEach((bytes, i) => {
+    const { template, inputs, bound } = cases[i]!;
+    const error = caseError({ type: data[i]!.output, bytes }, data[i]!.expected);
+    const name = [template, ...inputs.map(typeName)].join(' ');
+    expect.soft(error.nmse, name).toBeLessThanOrEqual(bound.nmse);
+    expect.soft(error.worst, name).toBeLessThanOrEqual(bound.worst);
+  });
+  expect(target.liveBytes).toBe(0);
+  target.dispose();
+}
 
+describe('hot kernels on wasm', () => {
   it.each([
     ['two threads', { threads: 2 }],
     ['one thread without relaxed SIMD', { threads: 1, without: ['relaxedSimd'] as const }],
-  ])('are right with %s', async (_, options) => {
-    const target = await WasmTarget.create(options);
-    const results = await runCases(cases, data, target);
-    results.forEach((bytes, i) => {
-      const { template, inputs, bound } = cases[i]!;
-      const error = caseError({ type: data[i]!.output, bytes }, data[i]!.expected);
-      const name = [template, ...inputs.map(typeName)].join(' ');
-      expect(error.nmse, name).toBeLessThanOrEqual(bound.nmse);
-      expect(error.worst, name).toBeLessThanOrEqual(bound.worst);
-    });
-    expect(target.liveBytes).toBe(0);
-    target.dispose();
-  });
+  ])('are right with %s', async (_, options) => check(await WasmTarget.create(options)));
+});
+
+const support = await platform.native();
+const whyNot = 'why' in support ? ` (skipped: ${support.why})` : '';
+
+describe.skipIf(whyNot !== '')(`hot kernels on x64${whyNot}`, () => {
+  it.each((['avx2', 'avx512'] as const).flatMap((level) => [1, 2].map((threads) => [level, threads] as const)))(
+    'are right on %s with %i threads, and stay in their buffers',
+    async (level, threads) => check(await X64Target.create({ level, threads, isGuarded: true })),
+  );
 });

@@ -46,6 +46,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   '@huggingface/tokenizers': 'text',
   '@huggingface/jinja': 'text',
   commander: 'cli',
+  koffi: 'platform',
 };
 
 interface SourceFile {
@@ -73,6 +74,7 @@ function readSource(path: string): SourceFile {
   }));
   const resolve = (name: string): string[] => {
     if (name === '#platform') return path === 'platform/index.ts' ? [] : ['platform/index.ts'];
+    if (name === '#x64') return ['target/x64/index.ts'];
     return name.startsWith('.') ? [normalize(join(dirname(path), name)).replaceAll('\\', '/')] : [];
   };
   return {

@@ -103,7 +103,7 @@ function runCommand(
     .addOption(option('--stop <text>', 'end at this text; may be given several times', list))
     .addOption(option('--ignore-eos', 'go on past the end token'))
     .addOption(option('--raw', 'take the prompt as it stands, without the chat template'))
-    .addOption(new Option('--device <name>', 'what computes').choices(['auto', 'wasm', 'interpreter']))
+    .addOption(new Option('--device <name>', 'what computes').choices(['auto', 'x64', 'wasm', 'interpreter']))
     .addOption(option('-t, --threads <n>', 'threads that compute', integer(1, 1024)))
     .addOption(option('-c, --context <n>', 'tokens of prompt and reply together', integer(1, 2 ** 31)))
     .addOption(new Option('--kv-cache <type>', 'how keys and values are cached').choices(CACHE_TYPES))
@@ -135,7 +135,7 @@ function doctorCommand(program: Command, action: (options: DoctorOptions) => Pro
   return program
     .command('doctor')
     .description('Tell what this machine offers, and check the generated code on it.')
-    .addOption(new Option('--device <name>', 'what computes').choices(['auto', 'wasm', 'interpreter']))
+    .addOption(new Option('--device <name>', 'what computes').choices(['auto', 'x64', 'wasm', 'interpreter']))
     .addOption(option('-t, --threads <n>', 'threads that compute', integer(1, 1024)))
     .addOption(option('--json', 'one JSON object on stdout'))
     .addHelpText('after', '\nExample: bitloom doctor --json')

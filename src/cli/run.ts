@@ -26,7 +26,7 @@ export interface RunOptions extends HubFlags {
   readonly logprobs?: number;
   readonly seed?: number;
   readonly stop?: readonly string[];
-  readonly device?: 'auto' | 'wasm' | 'interpreter';
+  readonly device?: 'auto' | 'x64' | 'wasm' | 'interpreter';
   readonly threads?: number;
   readonly context?: number;
   readonly kvCache?: KvCacheType;

@@ -57,16 +57,20 @@ function stepBytes({ tensors, vocabSize }: CausalModel, tokens: number): number 
   return STEP_BYTES + 4 * (tokens * (2 * widest + 3 * hidden) + vocabSize);
 }
 
+/** Rows of a WebAssembly device's panels. */
+const PANEL_ROWS = 4;
+
 /** Memory for a model's weights, cache and steps. Throws as finding the weights does. */
 export function estimateMemory(
   source: WeightSource,
   model: CausalModel,
   contextLength: number,
   kvCacheType: KvCacheType,
+  panelRows: number = PANEL_ROWS,
 ): MemoryEstimate {
   const found = model.tensors.map((spec) => ({ spec, entry: findWeight(source, spec) }));
   const weightBytes = found.reduce(
-    (sum, { spec, entry }) => sum + byteLength({ dtype: placedElement(entry.element), shape: spec.shape }),
+    (sum, { spec, entry }) => sum + byteLength({ dtype: placedElement(entry.element, panelRows), shape: spec.shape }),
     0,
   );
   const types = cacheTypes(model, contextLength + PREFILL_CHUNK, kvCacheType);

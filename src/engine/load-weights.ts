@@ -20,9 +20,6 @@ import type { DeviceBuffer } from '../target/target.ts';
 import { type Device, type DeviceProgram, nn, Storage, Tensor, trace } from '../tensor/index.ts';
 import { throwIfAborted } from './turns.ts';
 
-/** Rows that one vector of the kernels covers. */
-const PANEL_ROWS = 4;
-
 export interface WeightOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((event: LoadProgress) => void) | undefined;
@@ -35,9 +32,9 @@ export interface WeightSource {
   tensor(spec: TensorSpec): TensorEntry;
 }
 
-/** How a tensor of the file lies on the device. */
-export const placedElement = (element: ElementType): ElementType =>
-  isNumberFormat(element) ? panel(element, PANEL_ROWS) : element;
+/** How a tensor of the file lies on a device with panels of `panelRows` rows. */
+export const placedElement = (element: ElementType, panelRows: number): ElementType =>
+  isNumberFormat(element) ? panel(element, panelRows) : element;
 
 const withoutOnes = (shape: Shape): Shape => shape.filter((size) => size !== 1);
 
@@ -67,7 +64,7 @@ export function findWeight(source: WeightSource, spec: TensorSpec): TensorEntry 
   return entry;
 }
 
-/** Rows of a packed matrix that are read and laid in panels at a time: a core's second-level cache holds them. */
+/** Rows of a packed matrix that are read and laid in panels at a time, whole panels: a core's second-level cache holds them. */
 const STRIPE_ROWS = 1024;
 
 /**
@@ -93,7 +90,7 @@ export class PanelLoader {
     const key = `${dtypeName(type.dtype)}[${type.shape}]`;
     const known = this.#programs.get(key);
     if (known !== undefined) return known;
-    const { graph } = trace((x) => nn.toPanels(x, PANEL_ROWS), [type]);
+    const { graph } = trace((x) => nn.toPanels(x, this.#device.panelRows), [type]);
     const program = this.#device.compile(graph, { name: 'panels' });
     this.#programs.set(key, program);
     return program;
@@ -102,7 +99,8 @@ export class PanelLoader {
   /** Rows of matrices, or of stacks of them, into panels of `target`. */
   async load(entry: TensorEntry, target: DeviceBuffer, signal?: AbortSignal): Promise<void> {
     const [rows, size, columns] = [rowCount(entry), rowBytes(entry), entry.shape.at(-1)!];
-    const placedBytes = (count: number) => byteLength({ dtype: placedElement(entry.element), shape: [count, columns] });
+    const placed = placedElement(entry.element, this.#device.panelRows);
+    const placedBytes = (count: number) => byteLength({ dtype: placed, shape: [count, columns] });
     const countAt = (row: number) => Math.min(STRIPE_ROWS, rows - row);
     const read = async (row: number, stage: DeviceBuffer): Promise<void> => {
       if (row >= rows) return;
@@ -152,7 +150,7 @@ export async function loadWeights(
     for (const { spec, entry } of found) {
       throwIfAborted(options.signal);
       options.onProgress?.({ phase: 'weights', loadedBytes, totalBytes });
-      const type: TensorType = { dtype: placedElement(entry.element), shape: spec.shape };
+      const type: TensorType = { dtype: placedElement(entry.element, device.panelRows), shape: spec.shape };
       const buffer = device.allocate(byteLength(type));
       weights.set(spec.name, Tensor.from(type, Storage.onDevice(device, buffer)));
       if (isPacked(entry.element)) await panels.load(entry, buffer, options.signal);

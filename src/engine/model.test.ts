@@ -5,6 +5,8 @@ import { load, type Model } from './index.ts';
 
 // All prompts, all tokens, all devices: goldens.long.test.ts.
 describeGoldens({ device: 'wasm', threads: 1 }, 2, 48);
+describeGoldens({ device: 'x64', threads: 1 }, 8, 64);
+describeGoldens({ device: 'x64', threads: 2 }, 8, 64);
 describeGoldens({ device: 'wasm', threads: 2 }, 2, 48);
 describeGoldens({ device: 'interpreter' }, 1, 2);
 

@@ -5,7 +5,7 @@ import type { LoadProgress } from '../format/index.ts';
 import { dtypeName } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
 import { type CausalModel, createModel } from '../model/index.ts';
-import { createDevice, type Device, type Tensor } from '../tensor/index.ts';
+import { createDevice, type Device, type DeviceName, type Tensor } from '../tensor/index.ts';
 import {
   type ChatMessage,
   type DecodeOptions,
@@ -32,7 +32,7 @@ import { throwIfAborted, turnTaker } from './turns.ts';
 
 export interface LoadOptions {
   /** Default `auto`: the fastest that runs here. */
-  readonly device?: 'auto' | 'wasm' | 'interpreter' | undefined;
+  readonly device?: 'auto' | DeviceName | undefined;
   /** Default: the machine's cores. */
   readonly threads?: number | undefined;
   /**

@@ -8,5 +8,5 @@ test('dials are off unless the environment sets them', () => {
 });
 
 test('a level that does not exist is an error', () => {
-  expect(() => readDials({ BITLOOM_DEBUG: 'all' })).toThrow('BITLOOM_DEBUG must be 0 to 3, not all');
+  expect(() => readDials({ BITLOOM_DEBUG: 'all' })).toThrow('BITLOOM_DEBUG must be 0 to 4, not all');
 });

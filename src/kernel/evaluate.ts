@@ -106,11 +106,13 @@ export class Evaluator {
   #reduction(op: string, operand: Expr): Scalar {
     const f = meaningOf(op.slice('reduce_'.length), operand.type.element, BINARY);
     const a = this.lanesOf(operand);
+    const folded = newLanes(operand.type);
     return (frame) => {
-      const lanes = a(frame);
-      let total = lanes[0]!;
-      for (let i = 1; i < lanes.length; i++) total = f(total, lanes[i]!);
-      return total;
+      folded.set(a(frame));
+      for (let half = folded.length >> 1; half > 0; half >>= 1) {
+        for (let i = 0; i < half; i++) folded[i] = f(folded[i]!, folded[i + half]!);
+      }
+      return folded[0]!;
     };
   }
 

@@ -40,7 +40,7 @@ export type UnaryOp =
   | 'splat' // scalar -> vector
   | 'reduce_add'
   | 'reduce_min'
-  | 'reduce_max'; // vector -> scalar, over lanes
+  | 'reduce_max'; // vector -> scalar: the upper half of the lanes is combined with the lower until one is left
 
 export type BinaryOp =
   | 'add'

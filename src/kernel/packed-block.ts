@@ -1,8 +1,7 @@
 /**
  * Reads the blocks of every packed format in the kernel language. Where the bits lie and what they mean follows from the
- * format's row (quant/number-format.ts). A panel is read four rows at a time, any layout one row at a time.
+ * format's row (quant/number-format.ts). A panel is read all its rows at a time, one to a lane; any layout one row at a time.
  */
-import { BitloomError } from '../ir/error.ts';
 import {
   codeParts,
   FIELD_BYTES,
@@ -36,7 +35,8 @@ import {
 } from './expression.ts';
 import type { KernelBuilder } from './language.ts';
 
-const LANES = 4;
+/** Neighbouring elements of one row that one word of a panel holds, and that are decoded at a time. */
+const QUAD = 4;
 
 /** Where one row's blocks lie: the byte offset of its first panel block, and its place in the panel. */
 export interface PackedRow {
@@ -54,7 +54,7 @@ export function packedRow(k: KernelBuilder, format: NumberFormat, row: Expr, col
 /** 2^(e - 128) of bytes e in i32 lanes; denormal for the lowest two. */
 function powerOfTwo(k: KernelBuilder, bytes: Expr): Expr {
   const e = k.let(bytes);
-  const bits = select(binary('lt', e, 2), mul(add(e, 1), 0x200000), shl(sub(e, 1), 23));
+  const bits = select(binary('lt', e, 2), shl(add(e, 1), 21), shl(sub(e, 1), 23));
   return unary('bits_f32', bits);
 }
 
@@ -115,7 +115,7 @@ export function quadOrder({ planes }: NumberFormat): number[] {
 }
 
 /**
- * Unsigned levels of one sub-block of a panel of 4 rows as bytes: `levels(quad)` has lane r = the four
+ * Unsigned levels of one sub-block of a panel as bytes: `levels(quad)` has lane r = the four
  * neighbouring elements 4 * quad .. of panel row r. `at` is the block's byte offset + sub-block * `subBlockBytes`.
  */
 export function panelLevels(
@@ -124,12 +124,7 @@ export function panelLevels(
   buffer: BufferParam,
   at: Expr,
 ): (quad: number) => Expr {
-  if (format.panelRows !== LANES) {
-    throw new BitloomError('UNSUPPORTED_DTYPE', `kernels read codes of panels of 4 rows, not ${format.name}`, {
-      format: format.name,
-    });
-  }
-  const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'i32', add(at, byteOffset), LANES));
+  const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'i32', add(at, byteOffset), format.panelRows));
   return (quad) => {
     const parts = codeParts(format, quad).map(({ byteOffset, shift, mask, place }) =>
       movedBits(word(byteOffset), shift - place, mask << place),
@@ -139,7 +134,7 @@ export function panelLevels(
   };
 }
 
-/** Integer `group` of a block's groups for the 4 rows of a panel, as f32. */
+/** Integer `group` of a block's groups for the rows of a panel, as f32. */
 export function panelIntegers(
   k: KernelBuilder,
   format: NumberFormat,
@@ -150,9 +145,9 @@ export function panelIntegers(
 ): Expr {
   const { byteOffsets, shifts } = tables[0]!;
   const at = add(add(block, mul(group, format.panelRows)), groupOffset(format, byteOffsets[0]!));
-  const stored = k.load(buffer, isSigned ? 'i8' : 'u8', at, LANES);
+  const stored = k.load(buffer, isSigned ? 'i8' : 'u8', at, format.panelRows);
   const shifted = shrU(stored, shifts[0]!);
-  return unary('to_f32', bits === 8 ? shifted : and(shifted, 2 ** bits - 1));
+  return unary('to_f32', shifts[0]! + bits === 8 ? shifted : and(shifted, 2 ** bits - 1));
 }
 
 /** Integer `group` of one row's groups, in any layout, as i32. `block` includes the row's place in its panel. */
@@ -175,7 +170,7 @@ export function storedInteger(
 
 /** Four scalars as one vector. */
 export function vectorOf(scalars: readonly Expr[]): Expr {
-  const [a, b, c, d] = scalars.map((x) => splat(x, LANES)) as [Expr, Expr, Expr, Expr];
+  const [a, b, c, d] = scalars.map((x) => splat(x, 4)) as [Expr, Expr, Expr, Expr];
   const pair = (x: Expr, y: Expr, pattern: readonly number[]): Expr => ({
     kind: 'shuffle',
     type: x.type,
@@ -215,8 +210,8 @@ export function forBlockValues(
     which && k.let(loadField(k, format, which, buffer, block, lane));
   const [scale, min, zeroPoint] = [field(format.scale)!, field(format.min), field(format.zeroPoint)];
   const groupsAt = k.let(add(block, lane));
-  const codesAt = k.let(add(block, mul(lane, LANES)));
-  const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'u8', add(codesAt, byteOffset), LANES));
+  const codesAt = k.let(add(block, mul(lane, QUAD)));
+  const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'u8', add(codesAt, byteOffset), QUAD));
   const times = (value: Expr, integers: GroupField | null, group: number): Expr =>
     integers === null
       ? value
@@ -224,8 +219,8 @@ export function forBlockValues(
   for (let group = 0; group * groupSize < blockSize; group++) {
     const step = times(scale, subScale, group);
     const least = min && times(min, subMin, group);
-    for (let i = 0; i < groupSize / 4; i++) {
-      const quad = (group * groupSize) / 4 + i;
+    for (let i = 0; i < groupSize / QUAD; i++) {
+      const quad = (group * groupSize) / QUAD + i;
       const levels = unary('to_f32', rowLevels(k, format, word, quad));
       const scaled = mul(sub(levels, zeroPoint ?? format.offset), step);
       body(quad, least === null ? scaled : subMin === null ? add(scaled, least) : sub(scaled, least));

@@ -16,6 +16,17 @@ import { wasmHost } from './wasm-host-node.ts';
 import { addressExists, isWebAddress, openAddress, readAddressText } from './web-file.ts';
 
 export type { FileStatus, FileStore, StoreWriter } from './file-store.ts';
+export type {
+  NativeCode,
+  NativeConvention,
+  NativeFunction,
+  NativeHost,
+  NativeMemory,
+  NativeSleep,
+  NativeSupport,
+  NativeSystemName,
+  NativeThread,
+} from './native-host.ts';
 export type { Digest, DigestName, MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
 export type { HostThread, ThreadPort, ThreadProgram, WasmHost } from './wasm-host.ts';
 export { openBlob } from './web-file.ts';
@@ -107,4 +118,6 @@ export const platform: Platform = {
   },
   nextTurn: () => setImmediate(),
   wasm: wasmHost,
+  // Few programs ask: the others need not load it.
+  native: async () => (await import('./native-host-node.ts')).native(),
 };

@@ -3,6 +3,7 @@
  * `node.ts` and `browser.ts` implement this; `#platform` picks one by package condition.
  */
 import type { FileStore } from './file-store.ts';
+import type { NativeSupport } from './native-host.ts';
 import type { WasmHost } from './wasm-host.ts';
 
 /** A file that is read piece by piece, straight to where the bytes belong. */
@@ -68,4 +69,6 @@ export interface Platform {
   nextTurn(): Promise<void>;
   /** The WebAssembly engine: compilation and threads. */
   readonly wasm: WasmHost;
+  /** What runs machine code here, or why nothing does. Always the same answer. */
+  native(): Promise<NativeSupport>;
 }

@@ -52,7 +52,7 @@ test.each(types.map((type) => [dtypeName(type), type] as const))(
     expect(bytes).toEqual(cache);
     result.forEach((value, i) => expect(value).toBeCloseTo(wanted[i]!, 4));
     expect(text.match(/in place/g)).toHaveLength(2);
-    expect(text).toMatch(/by template (packed )?attention tiles/);
+    expect(text).toMatch(/by template (packed )?attention/);
     for (const device of devices) device.dispose();
   },
 );

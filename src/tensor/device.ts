@@ -1,5 +1,5 @@
 /**
- * Where tensor programs run. A device owns memory and turns graphs into programs; `wasm` compiles
+ * Where tensor programs run. A device owns memory and turns graphs into programs; `x64` and `wasm` compile
  * them, `interpreter` executes their meaning in plain loops.
  */
 import type { Donation } from '../compile/index.ts';
@@ -7,7 +7,7 @@ import type { Graph } from '../ir/graph.ts';
 import type { TensorType } from '../ir/shape.ts';
 import type { DeviceBuffer, Pause } from '../target/target.ts';
 
-export type DeviceName = 'wasm' | 'interpreter';
+export type DeviceName = 'x64' | 'wasm' | 'interpreter';
 
 /** A graph made runnable for one device. */
 export interface DeviceProgram {
@@ -29,6 +29,8 @@ export interface Device {
   readonly threads: number;
   /** Why there are not more threads, where there could be. */
   readonly threadsNote?: string | undefined;
+  /** Rows of packed weights that its kernels read together: weights lie in panels of as many (`toPanels`). */
+  readonly panelRows: number;
   /** Hardware features in use, by name. */
   readonly features: readonly string[];
   readonly liveBytes: number;

@@ -35,6 +35,7 @@ class HostBuffer implements DeviceBuffer {
 export class InterpreterDevice implements Device {
   readonly name = 'interpreter';
   readonly threads = 1;
+  readonly panelRows: number = 4;
   readonly features: readonly string[] = [];
   liveBytes = 0;
 

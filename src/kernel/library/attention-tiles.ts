@@ -1,17 +1,19 @@
 /**
- * `attention` of six and more rows to a cache head (prefill, or many heads to a group), as two products of tiles per block
- * of positions with the online softmax between them (Dao et al., FlashAttention, 2022). A work item is up to 48 rows,
- * pairs (query, head of the group), that read one cache head. Per block of 32 positions it lays the keys across, [position / 8][keyDim][8] f32, and the values as f32, once
- * for all rows; then 6 rows at a time: scores = q . keys in 6 x 8 registers, powers of 32 positions row by row, and
- * o = o * e^(old m - new m) + powers . values in 6 x 8 registers. Queries are scaled as they are copied together.
+ * Attention of many rows to a cache head (prefill), as two products of tiles per block of positions with the online
+ * softmax between them (Dao et al., FlashAttention, 2022). Rows are the pairs (query, head of the group) that read one
+ * cache head; a work item is some of them.
  *
- * Measured against attention by rows (attention.ts), f16 cache: 1.8 to 2 times its speed with 128 queries, 1.3 times with
- * 8 rows to a cache head, the same with 4.
+ * Queries are laid across once per item, scaled: panels [keyDim][two vectors of rows]. Per block of positions, keys and
+ * values become f32, once for all rows of the item; then scores [position][row] = keys . queries panel by panel, in
+ * `positions` x 2 vectors of registers, each element of a key repeated over the lanes; then powers, with a row's
+ * maximum and sum in its own lane; then o = o * e^(old m - new m) + powers . values in `rows` x 2 vectors along the
+ * output. So keys, which change with every block, are never transposed, and no lanes are added up.
+ *
+ * A vector of rows takes keyDim + valueDim multiply-adds a position, and 24 instructions for its power.
  */
 import {
   add,
   and,
-  type BufferParam,
   binary,
   constant,
   div,
@@ -25,82 +27,84 @@ import {
   min,
   mul,
   remU,
-  select,
   splat,
   sub,
-  unary,
   vectorType,
 } from '../expression.ts';
 import type { KernelBuilder, Variable } from '../language.ts';
-import { exp, expNegative, tanh } from '../math.ts';
+import type { Machine } from '../machine.ts';
+import { exp, expNegative } from '../math.ts';
 import type { KernelRequest } from '../template.ts';
-import {
-  type AttentionOperands,
-  attentionOperands,
-  attentionSizes,
-  attentionTemplates,
-  LOWEST,
-} from './attention-shape.ts';
+import { AttentionOperands, attentionSizes, LOWEST, lanesFor, type Region, region } from './attention-shape.ts';
+import type { RowReader } from './cache-rows.ts';
 import { forTiles } from './tiles.ts';
 import { transpose4 } from './transpose.ts';
 
-const LANES = 4;
-const F32X4 = vectorType('f32', LANES);
-/** Rows and columns of a register tile, most rows of a work item, positions of a block. */
-const MR = 6;
-const NR = 8;
-const MOST_ROWS = 8 * MR;
-const BLOCK = 32;
+/** Positions of a block: a multiple of those that scores take at a time. */
+const BLOCK = 48;
+/** Vectors of a register tile. */
+const VECTORS = 2;
+/** Steps of a product's loop. */
+const UNROLL = 4;
 
-interface Region {
-  readonly buffer: BufferParam;
-  readonly byteOffset: number;
-}
+/**
+ * Positions of a tile of scores and rows of one of results, by the number of registers: each takes two, three hold what
+ * is multiplied, and engines keep one for themselves. And the most rows of a work item: whole tiles and panels.
+ */
+const tilesOf = ({ vectorRegisters }: Machine): { positions: number; rows: number; mostRows: number } =>
+  vectorRegisters >= 32 ? { positions: 12, rows: 8, mostRows: 96 } : { positions: 6, rows: 6, mostRows: 48 };
 
-/** Rows of a work item: pairs (query, head of the group) from `first` to `last` of cache head `head`. */
+/** Rows of a work item: of cache head `head` those from `first` to `last`. */
 interface Item {
   readonly head: Expr;
   readonly first: Expr;
   readonly last: Expr;
 }
 
+/** A block of positions of an item. */
+interface Block {
+  readonly first: Expr;
+  readonly count: Expr;
+}
+
 class AttentionTiles {
   readonly #k: KernelBuilder;
   readonly #of: AttentionOperands;
-  readonly #attrs: KernelRequest['attrs'];
-  /** Rows of a work item. */
+  readonly #machine: Machine;
   readonly #itemRows: number;
-  /** f32: queries [row][keyDim], keys across, values [position][valueDim], o [row][valueDim], a tile's powers [MR][BLOCK]. */
+  /** Rows of a panel of queries. */
+  readonly #panelRows: number;
+  /** f32: queries [panel][keyDim][row], keys and values [position][dim], o [row][valueDim], powers [position][row]. */
   readonly #queries: Region;
-  readonly #across: Region;
-  readonly #plain: Region;
+  readonly #keys: Region;
+  readonly #values: Region;
   readonly #sums: Region;
   readonly #powers: Region;
   /** f32 a row: running maximum, running sum, and the factor that the last block put on what was there. */
   readonly #highest: Region;
   readonly #totals: Region;
   readonly #decays: Region;
-  /** Where the lanes of a vector stand: 0, 1, 2, 3. */
-  readonly #lanes: Expr;
+  /** i32 a row: last and first visible position. */
+  readonly #lasts: Region;
+  readonly #firsts: Region;
 
   constructor(k: KernelBuilder, request: KernelRequest, itemRows: number) {
     this.#k = k;
+    this.#machine = request.machine;
     this.#itemRows = itemRows;
-    this.#of = attentionOperands(k, request);
-    this.#attrs = request.attrs;
+    this.#panelRows = VECTORS * k.lanes;
+    this.#of = new AttentionOperands(k, request);
     const { keyDim, valueDim } = this.#of.sizes;
-    const region = (...sizes: number[]): Region => k.threadScratch(sizes.reduce((a, b) => a * b, 4));
-    this.#queries = region(itemRows, keyDim);
-    this.#across = region(BLOCK, keyDim);
-    this.#plain = region(BLOCK, valueDim);
-    this.#sums = region(itemRows, valueDim);
-    this.#powers = region(MR, BLOCK);
-    this.#highest = region(itemRows);
-    this.#totals = region(itemRows);
-    this.#decays = region(itemRows);
-    const lanes = region(LANES);
-    for (let i = 0; i < LANES; i++) k.store(lanes.buffer, 'i32', lanes.byteOffset + 4 * i, i32(i));
-    this.#lanes = k.let(k.load(lanes.buffer, 'i32', lanes.byteOffset, LANES));
+    this.#queries = region(k, itemRows, keyDim);
+    this.#keys = region(k, BLOCK, keyDim);
+    this.#values = region(k, BLOCK, valueDim);
+    this.#sums = region(k, itemRows, valueDim);
+    this.#powers = region(k, BLOCK, itemRows);
+    this.#highest = region(k, itemRows);
+    this.#totals = region(k, itemRows);
+    this.#decays = region(k, itemRows);
+    this.#lasts = region(k, itemRows);
+    this.#firsts = region(k, itemRows);
   }
 
   build(): void {
@@ -113,261 +117,250 @@ class AttentionTiles {
     });
   }
 
-  /** First and last position that a row sees. */
-  #lastOf(row: Expr): Expr {
-    const { seqLen, group } = this.#of.sizes;
-    return this.#attrs.causal ? add(this.#of.start, divU(row, group)) : add(this.#of.start, seqLen - 1);
-  }
-
-  #firstOf(row: Expr): Expr {
-    const window = this.#attrs.window as number;
-    return add(add(this.#of.start, divU(row, this.#of.sizes.group)), 1 - window);
-  }
-
   #item(item: Item): void {
-    const [k, { context, keyDim, valueDim }] = [this.#k, this.#of.sizes];
-    this.#begin(item);
-    const begin = this.#attrs.window === null ? i32(0) : k.let(and(max(this.#firstOf(item.first), 0), -BLOCK));
-    const end = k.let(min(add(this.#lastOf(sub(item.last, 1)), 1), i32(context)));
-    k.loop(begin, end, BLOCK, (block) => {
-      const count = k.let(min(sub(end, block), i32(BLOCK)));
-      this.#layKeys(this.#cacheRow(item.head, block, keyDim), block);
-      this.#layValues(this.#cacheRow(item.head, block, valueDim), count);
-      this.#rowTiles(item, (row, rows) => {
-        const isSeen = binary('le', block, this.#lastOf(add(row, rows - 1)));
-        k.if(isSeen, () => this.#tile(sub(row, item.first), rows, row, block, count));
+    const [k, { keyDim, valueDim, rows }] = [this.#k, this.#of.sizes];
+    const tileRows = tilesOf(this.#machine).rows;
+    this.#layQueries(item);
+    k.loop(item.first, item.last, 1, (row) => this.#begin(item, row));
+    const begin = this.#of.hasWindow ? k.let(max(this.#of.firstOf(item.first), 0)) : i32(0);
+    const end = k.let(add(this.#of.lastOf(sub(item.last, 1)), 1));
+    k.loop(begin, end, BLOCK, (first) => {
+      const block = { first, count: k.let(min(sub(end, first), i32(BLOCK))) };
+      this.#lay(this.#of.keys, this.#of.cacheRow(item.head, first, keyDim), keyDim, block.count, this.#keys);
+      this.#lay(this.#of.values, this.#of.cacheRow(item.head, first, valueDim), valueDim, block.count, this.#values);
+      forTiles(k, item.first, item.last, this.#panelRows, rows, (row, count) => {
+        // Tiles of results may begin in this panel and end behind it.
+        const straddling = this.#panelRows % tileRows === 0 ? 0 : tileRows - 1;
+        const last = straddling === 0 ? add(row, count - 1) : min(add(row, count - 1 + straddling), sub(item.last, 1));
+        this.#where(last, block, (positions) => {
+          const local = k.let(sub(row, item.first));
+          this.#score(local, count, positions);
+          this.#power(local, count, first, positions);
+        });
       });
-    });
-    this.#rowTiles(item, (row, rows) => {
-      for (let r = 0; r < rows; r++) this.#finish(item, add(row, r));
-    });
-  }
-
-  #rowTiles({ first, last }: Item, body: (row: Expr, rows: number) => void): void {
-    forTiles(this.#k, first, last, MR, this.#of.sizes.rows, body);
-  }
-
-  /** Byte offset of the query, or result, of a row. */
-  #rowStart({ head }: Item, row: Expr, dim: number): Expr {
-    const { group, nHeads } = this.#of.sizes;
-    const number = add(mul(divU(row, group), nHeads), add(mul(head, group), remU(row, group)));
-    return this.#k.let(mul(number, 4 * dim));
-  }
-
-  #cacheRow(head: Expr, position: Expr, dim: number): Expr {
-    return this.#k.let(mul(add(mul(head, this.#of.sizes.context), position), this.#of.cache.rowBytes(dim)));
-  }
-
-  /** Copies the queries together, scaled; sets sums to nothing. */
-  #begin(item: Item): void {
-    const [k, { keyDim, valueDim }] = [this.#k, this.#of.sizes];
-    const scale = this.#attrs.scale as number;
-    k.loop(item.first, item.last, 1, (row) => {
-      const from = this.#rowStart(item, row, keyDim);
-      const local = k.let(sub(row, item.first));
-      const to = k.let(add(mul(local, 4 * keyDim), this.#queries.byteOffset));
-      k.loop(0, 4 * keyDim, 4 * LANES, (d) =>
-        k.store(this.#queries.buffer, 'f32', add(to, d), mul(k.load(this.#of.q, 'f32', add(from, d), LANES), scale)),
+      forTiles(k, item.first, item.last, tileRows, rows, (row, count) =>
+        this.#where(add(row, count - 1), block, (positions) =>
+          this.#mix(k.let(sub(row, item.first)), count, positions),
+        ),
       );
-      const sums = k.let(add(mul(local, 4 * valueDim), this.#sums.byteOffset));
-      k.loop(0, 4 * valueDim, 4 * LANES, (d) => k.store(this.#sums.buffer, 'f32', add(sums, d), constant(F32X4, 0)));
-      const at = k.let(mul(local, 4));
-      k.store(this.#highest.buffer, 'f32', add(at, this.#highest.byteOffset), constant(F32, LOWEST));
-      k.store(this.#totals.buffer, 'f32', add(at, this.#totals.byteOffset), f32(0));
     });
+    k.loop(item.first, item.last, 1, (row) => this.#finish(item, row));
   }
 
-  /** Keys of a block with positions along the lanes. Positions past the cache mean its last; their scores are masked. */
-  #layKeys(first: Expr, block: Expr): void {
-    const [k, { keyDim, context }] = [this.#k, this.#of.sizes];
-    const rowBytes = this.#of.cache.rowBytes(keyDim);
-    const step = this.#of.cache.step(keyDim);
-    const limit = k.let(sub(context - 1, block));
-    k.loop(0, BLOCK, LANES, (t) => {
-      const rows = Array.from({ length: LANES }, (_, p) => {
-        const position = context % BLOCK === 0 ? add(t, p) : min(add(t, p), limit);
-        return k.let(add(first, mul(position, rowBytes)));
-      });
-      const panel = add(mul(divU(t, NR), 4 * NR * keyDim), mul(remU(t, NR), 4));
-      const to = k.let(add(panel, this.#across.byteOffset));
-      k.loop(0, keyDim, step, (d) => {
-        const readers = rows.map((row) => this.#of.cache.read(k, this.#of.keys, this.#of.cache.place(row, d), step));
-        const target = k.let(add(to, mul(d, 4 * NR)));
-        for (let u = 0; u < step; u += LANES) {
-          const quad = readers.map((read) => k.let(read(u))) as [Expr, Expr, Expr, Expr];
-          for (const [i, column] of transpose4(k, quad).entries())
-            k.store(this.#across.buffer, 'f32', add(target, 4 * NR * (u + i)), column);
-        }
+  /** Runs `body` where rows up to `row` see positions of a block, with the number of those. */
+  #where(row: Expr, { first, count }: Block, body: (positions: Expr) => void): void {
+    const k = this.#k;
+    const positions = k.let(min(sub(add(this.#of.lastOf(row), 1), first), count));
+    k.if(binary('gt', positions, 0), () => body(positions));
+  }
+
+  /** Lays the queries of an item across, scaled. Rows past its last repeat it as far as a square reaches. */
+  #layQueries({ head, first, last }: Item): void {
+    const [k, { keyDim }, width] = [this.#k, this.#of.sizes, this.#panelRows];
+    k.loop(first, last, 4, (row) => {
+      const local = k.let(sub(row, first));
+      const starts = [0, 1, 2, 3].map((i) => this.#of.rowStart(head, k.let(min(add(row, i), sub(last, 1))), keyDim));
+      const panel = add(mul(divU(local, width), 4 * keyDim * width), mul(remU(local, width), 4));
+      const to = k.let(add(panel, this.#queries.byteOffset));
+      k.loop(0, keyDim, 4, (d) => {
+        const square = starts.map((start) => mul(k.load(this.#of.q, 'f32', add(start, mul(d, 4)), 4), this.#of.scale));
+        const columns = transpose4(k, square.map((query) => k.let(query)) as [Expr, Expr, Expr, Expr]);
+        for (const [i, column] of columns.entries())
+          k.store(this.#queries.buffer, 'f32', add(add(to, mul(d, 4 * width)), 4 * width * i), column);
       });
     });
   }
 
-  /** Values of a block as f32. */
-  #layValues(first: Expr, count: Expr): void {
+  /** Sets a row's results to nothing, and what it sees. */
+  #begin({ first }: Item, row: Expr): void {
     const [k, { valueDim }] = [this.#k, this.#of.sizes];
-    const step = this.#of.cache.step(valueDim);
-    k.loop(0, count, 1, (t) => {
-      const row = k.let(add(first, mul(t, this.#of.cache.rowBytes(valueDim))));
-      const to = k.let(add(mul(t, 4 * valueDim), this.#plain.byteOffset));
-      k.loop(0, valueDim, step, (d) => {
-        const read = this.#of.cache.read(k, this.#of.values, this.#of.cache.place(row, d), step);
-        for (let u = 0; u < step; u += LANES)
-          k.store(this.#plain.buffer, 'f32', add(to, add(mul(d, 4), 4 * u)), read(u));
-      });
-    });
-  }
-
-  /** A block's part in the results of a few rows; `local` is the number of the first in its item. */
-  #tile(local: Expr, rows: number, row: Expr, block: Expr, count: Expr): void {
-    const k = this.#k;
-    const first = k.let(local);
-    this.#score(first, rows);
-    k.loop(0, rows, 1, (r) => this.#power(k.let(add(first, r)), r, add(row, r), block));
-    this.#mix(first, rows, count);
-  }
-
-  /** Scores of a tile: queries . keys. */
-  #score(first: Expr, rows: number): void {
-    const [k, { keyDim }] = [this.#k, this.#of.sizes];
-    const queries = k.let(add(mul(first, 4 * keyDim), this.#queries.byteOffset));
-    k.loop(0, BLOCK / NR, 1, (panel) => {
-      const sums = this.#zeros(rows);
-      const keys = k.variable(add(mul(panel, 4 * NR * keyDim), this.#across.byteOffset));
-      k.loop(0, 4 * keyDim, 4 * LANES, (d) => {
-        const query = k.let(add(queries, d));
-        for (let u = 0; u < LANES; u++) {
-          const columns = [0, 1].map((v) =>
-            k.let(k.load(this.#across.buffer, 'f32', add(keys, 4 * (NR * u + LANES * v)), LANES)),
-          );
-          this.#multiply(sums, columns, this.#queries.buffer, add(query, 4 * u), 4 * keyDim);
-        }
-        k.set(keys, add(keys, 4 * NR * LANES));
-      });
-      const to = k.let(add(mul(panel, 4 * NR), this.#powers.byteOffset));
-      for (const [r, all] of sums.entries())
-        for (const [v, sum] of all.entries())
-          k.store(this.#powers.buffer, 'f32', add(to, 4 * (BLOCK * r + LANES * v)), sum);
-    });
-  }
-
-  #zeros(rows: number): Variable[][] {
-    const zero = (): Variable => this.#k.variable(constant(F32X4, 0));
-    return Array.from({ length: rows }, () => Array.from({ length: NR / LANES }, zero));
-  }
-
-  /** sums[r] += columns * the element `rowBytes` * r on from `at`. */
-  #multiply(
-    sums: readonly (readonly Variable[])[],
-    columns: readonly Expr[],
-    buffer: BufferParam,
-    at: Expr,
-    rowBytes: number,
-  ): void {
-    const k = this.#k;
-    for (const [r, all] of sums.entries()) {
-      const element = k.let(splat(k.load(buffer, 'f32', add(at, rowBytes * r)), LANES));
-      for (const [v, sum] of all.entries()) k.set(sum, fma(element, columns[v]!, sum));
-    }
-  }
-
-  /** Masks the scores of row `r` of a tile, moves its maximum and total on, and leaves powers in their place. */
-  #power(local: Expr, r: Expr, row: Expr, block: Expr): void {
-    const k = this.#k;
-    const [softCap, window] = [this.#attrs.softCap as number | null, this.#attrs.window];
-    const at = k.let(add(mul(r, 4 * BLOCK), this.#powers.byteOffset));
-    const last = k.let(splat(this.#lastOf(row), LANES));
-    const first = window === null ? null : k.let(splat(this.#firstOf(row), LANES));
-    const lane = k.let(add(splat(block, LANES), this.#lanes));
-    const scores = Array.from({ length: BLOCK / LANES }, (_, v) => {
-      const raw = k.load(this.#powers.buffer, 'f32', add(at, 4 * LANES * v), LANES);
-      const score = softCap === null ? raw : mul(tanh(k, k.let(div(raw, softCap))), softCap);
-      const position = k.let(add(lane, LANES * v));
-      const isKnown = binary('le', position, last);
-      const isSeen = first ? binary('and', isKnown, binary('ge', position, first)) : isKnown;
-      return k.let(select(isSeen, score, constant(F32X4, Number.NEGATIVE_INFINITY)));
-    });
-    const place = k.let(mul(local, 4));
-    const before = k.let(k.load(this.#highest.buffer, 'f32', add(place, this.#highest.byteOffset)));
-    const peak = scores.reduce((a, b) => max(a, b));
-    const highest = k.let(max(before, unary('reduce_max', peak)));
-    const decay = k.let(exp(k, k.let(sub(before, highest))));
-    const sum = k.variable(constant(F32X4, 0));
-    const origin = k.let(splat(highest, LANES));
-    for (const [v, score] of scores.entries()) {
-      const power = k.let(expNegative(k, k.let(sub(score, origin))));
-      k.set(sum, add(sum, power));
-      k.store(this.#powers.buffer, 'f32', add(at, 4 * LANES * v), power);
-    }
-    const total = k.load(this.#totals.buffer, 'f32', add(place, this.#totals.byteOffset));
-    k.store(
-      this.#totals.buffer,
-      'f32',
-      add(place, this.#totals.byteOffset),
-      fma(total, decay, unary('reduce_add', sum)),
+    const local = k.let(sub(row, first));
+    const lanes = lanesFor(k.lanes, valueDim);
+    const sums = k.let(add(mul(local, 4 * valueDim), this.#sums.byteOffset));
+    k.loop(0, 4 * valueDim, 4 * lanes, (d) =>
+      k.store(this.#sums.buffer, 'f32', add(sums, d), constant(vectorType('f32', lanes), 0)),
     );
-    k.store(this.#highest.buffer, 'f32', add(place, this.#highest.byteOffset), highest);
-    k.store(this.#decays.buffer, 'f32', add(place, this.#decays.byteOffset), decay);
+    k.store(this.#highest.buffer, 'f32', this.#at(this.#highest, local), constant(F32, LOWEST));
+    k.store(this.#totals.buffer, 'f32', this.#at(this.#totals, local), f32(0));
+    k.store(this.#lasts.buffer, 'i32', this.#at(this.#lasts, local), this.#of.lastOf(row));
+    if (this.#of.hasWindow) k.store(this.#firsts.buffer, 'i32', this.#at(this.#firsts, local), this.#of.firstOf(row));
   }
 
-  /** o = o * decay + powers . values of a tile. */
-  #mix(first: Expr, rows: number, count: Expr): void {
-    const [k, { valueDim }] = [this.#k, this.#of.sizes];
-    const decays = k.let(add(mul(first, 4), this.#decays.byteOffset));
-    const sumsAt = k.let(add(mul(first, 4 * valueDim), this.#sums.byteOffset));
-    const whole = k.let(and(count, -LANES));
-    forTiles(k, i32(0), i32(valueDim), NR, valueDim, (column, size) => {
-      const at = k.let(add(sumsAt, mul(column, 4)));
-      const vectors = Array.from({ length: size / LANES }, (_, v) => v);
-      const sums = Array.from({ length: rows }, (_, r) => {
-        const decay = k.let(splat(k.load(this.#decays.buffer, 'f32', add(decays, 4 * r)), LANES));
-        return vectors.map((v) =>
-          k.variable(mul(k.load(this.#sums.buffer, 'f32', add(at, 4 * (valueDim * r + LANES * v)), LANES), decay)),
-        );
+  /** The first `count` rows of a block of the cache as f32. */
+  #lay(cache: AttentionOperands['keys'], first: Expr, dim: number, count: Expr, to: Region): void {
+    const k = this.#k;
+    const lanes = lanesFor(k.lanes, dim);
+    const step = this.#of.cache.step(dim, lanes);
+    k.loop(0, count, 1, (t) => {
+      const row = k.let(add(first, mul(t, this.#of.cache.rowBytes(dim))));
+      const target = k.let(add(mul(t, 4 * dim), to.byteOffset));
+      k.loop(0, dim, step, (d) => {
+        const read: RowReader = this.#of.cache.read(k, cache, this.#of.cache.place(row, d), step, lanes);
+        for (let u = 0; u < step; u += lanes) k.store(to.buffer, 'f32', add(target, add(mul(d, 4), 4 * u)), read(u));
       });
-      const values = k.variable(add(mul(column, 4), this.#plain.byteOffset));
-      const powers = k.variable(i32(this.#powers.byteOffset));
+    });
+  }
+
+  /** Scores of a panel's rows: keys . queries. Positions behind the last get any. */
+  #score(local: Expr, rows: number, count: Expr): void {
+    const [k, { keyDim }, { positions }] = [this.#k, this.#of.sizes, tilesOf(this.#machine)];
+    const vectors = Math.ceil(rows / k.lanes);
+    const panel = k.let(add(mul(local, 4 * keyDim), this.#queries.byteOffset));
+    k.loop(0, count, positions, (t) => {
+      const zero = (): Variable => k.variable(constant(vectorType('f32', k.lanes), 0));
+      const sums = Array.from({ length: positions }, () => Array.from({ length: vectors }, zero));
+      const queries = k.variable(panel);
+      const first = k.let(add(mul(t, 4 * keyDim), this.#keys.byteOffset));
+      k.loop(first, add(first, 4 * keyDim), 4 * UNROLL, (keys) => {
+        for (let u = 0; u < UNROLL; u++) {
+          const columns = this.#load(this.#queries, add(queries, 4 * this.#panelRows * u), k.lanes, vectors);
+          this.#multiply(sums, columns, this.#keys, add(keys, 4 * u), 4 * keyDim);
+        }
+        k.set(queries, add(queries, 4 * this.#panelRows * UNROLL));
+      });
+      const to = k.let(this.#powerAt(local, t));
+      for (const [p, scores] of sums.entries()) this.#store(this.#powers, add(to, 4 * this.#itemRows * p), scores);
+    });
+  }
+
+  /** Powers in the place of a panel's scores; moves the rows' maximums and totals on. */
+  #power(local: Expr, rows: number, block: Expr, count: Expr): void {
+    const k = this.#k;
+    const { lanes } = k;
+    const vectors = Math.ceil(rows / lanes);
+    const ofRows = (region: Region): Expr[] => this.#load(region, k.let(this.#at(region, local)), lanes, vectors);
+    const [lasts, before] = [this.#limits(this.#lasts, local, vectors), ofRows(this.#highest)];
+    const firsts = this.#of.hasWindow ? this.#limits(this.#firsts, local, vectors) : null;
+    const highest = before.map((m) => k.variable(m));
+    k.loop(0, count, 1, (t) => {
+      const at = k.let(this.#powerAt(local, t));
+      const position = k.let(splat(add(block, t), lanes));
+      const scores = this.#load(this.#powers, at, lanes, vectors).map((raw, v) =>
+        this.#of.seen(raw, position, lasts[v]!, firsts ? firsts[v]! : null),
+      );
+      for (const [v, score] of scores.entries()) k.set(highest[v]!, max(highest[v]!, score));
+      this.#store(this.#powers, at, scores);
+    });
+    const decays = before.map((m, v) => k.let(exp(k, k.let(sub(m, highest[v]!)))));
+    const totals = ofRows(this.#totals).map((total, v) => k.variable(mul(total, decays[v]!)));
+    k.loop(0, count, 1, (t) => {
+      const at = k.let(this.#powerAt(local, t));
+      const powers = this.#load(this.#powers, at, lanes, vectors).map((score, v) =>
+        k.let(expNegative(k, k.let(sub(score, highest[v]!)))),
+      );
+      for (const [v, power] of powers.entries()) k.set(totals[v]!, add(totals[v]!, power));
+      this.#store(this.#powers, at, powers);
+    });
+    this.#store(this.#highest, this.#at(this.#highest, local), highest);
+    this.#store(this.#totals, this.#at(this.#totals, local), totals);
+    this.#store(this.#decays, this.#at(this.#decays, local), decays);
+  }
+
+  /** o = o * decay + powers . values of a few rows. */
+  #mix(local: Expr, rows: number, count: Expr): void {
+    const [k, { valueDim }] = [this.#k, this.#of.sizes];
+    const lanes = lanesFor(k.lanes, valueDim);
+    const sumsAt = k.let(add(mul(local, 4 * valueDim), this.#sums.byteOffset));
+    const decaysAt = k.let(this.#at(this.#decays, local));
+    const powersAt = k.let(this.#powerAt(local, i32(0)));
+    const whole = k.let(and(count, -UNROLL));
+    forTiles(k, i32(0), i32(valueDim), VECTORS * lanes, valueDim, (column, size) => {
+      const at = k.let(add(sumsAt, mul(column, 4)));
+      const vectors = size / lanes;
+      const sums = Array.from({ length: rows }, (_, r) => {
+        const decay = k.let(splat(k.load(this.#decays.buffer, 'f32', add(decaysAt, 4 * r)), lanes));
+        const old = this.#load(this.#sums, add(at, 4 * valueDim * r), lanes, vectors);
+        return old.map((sum) => k.variable(mul(sum, decay)));
+      });
+      const values = k.variable(add(mul(column, 4), this.#values.byteOffset));
+      const powers = k.variable(powersAt);
       const steps = (n: number): void => {
         for (let u = 0; u < n; u++) {
-          const columns = vectors.map((v) =>
-            k.let(k.load(this.#plain.buffer, 'f32', add(values, 4 * (valueDim * u + LANES * v)), LANES)),
-          );
-          this.#multiply(sums, columns, this.#powers.buffer, add(powers, 4 * u), 4 * BLOCK);
+          const columns = this.#load(this.#values, add(values, 4 * valueDim * u), lanes, vectors);
+          this.#multiply(sums, columns, this.#powers, add(powers, 4 * this.#itemRows * u), 4);
         }
         k.set(values, add(values, 4 * valueDim * n));
-        k.set(powers, add(powers, 4 * n));
+        k.set(powers, add(powers, 4 * this.#itemRows * n));
       };
-      k.loop(0, whole, LANES, () => steps(LANES));
+      k.loop(0, whole, UNROLL, () => steps(UNROLL));
       k.loop(whole, count, 1, () => steps(1));
-      for (const [r, all] of sums.entries())
-        for (const [v, sum] of all.entries())
-          k.store(this.#sums.buffer, 'f32', add(at, 4 * (valueDim * r + LANES * v)), sum);
+      for (const [r, all] of sums.entries()) this.#store(this.#sums, add(at, 4 * valueDim * r), all);
     });
   }
 
   /** Stores a row's result: o over the sum of powers. */
-  #finish(item: Item, row: Expr): void {
+  #finish({ head, first }: Item, row: Expr): void {
     const [k, { valueDim }] = [this.#k, this.#of.sizes];
-    const local = k.let(sub(row, item.first));
-    const total = k.load(this.#totals.buffer, 'f32', add(mul(local, 4), this.#totals.byteOffset));
-    const share = k.let(splat(div(f32(1), total), LANES));
+    const local = k.let(sub(row, first));
+    const lanes = lanesFor(k.lanes, valueDim);
+    const total = k.load(this.#totals.buffer, 'f32', this.#at(this.#totals, local));
+    const share = k.let(splat(div(f32(1), total), lanes));
     const from = k.let(add(mul(local, 4 * valueDim), this.#sums.byteOffset));
-    const to = this.#rowStart(item, row, valueDim);
-    k.loop(0, 4 * valueDim, 4 * LANES, (d) =>
-      k.store(this.#of.output, 'f32', add(to, d), mul(k.load(this.#sums.buffer, 'f32', add(from, d), LANES), share)),
+    const to = this.#of.rowStart(head, row, valueDim);
+    k.loop(0, 4 * valueDim, 4 * lanes, (d) =>
+      k.store(this.#of.output, 'f32', add(to, d), mul(k.load(this.#sums.buffer, 'f32', add(from, d), lanes), share)),
     );
+  }
+
+  /** Byte offset of row `local` in a region of one number a row. */
+  #at({ byteOffset }: Region, local: Expr): Expr {
+    return add(mul(local, 4), byteOffset);
+  }
+
+  /** Byte offset of the score, or power, of row `local` at a position of the block. */
+  #powerAt(local: Expr, position: Expr): Expr {
+    return add(add(mul(position, 4 * this.#itemRows), mul(local, 4)), this.#powers.byteOffset);
+  }
+
+  #limits(region: Region, local: Expr, vectors: number): Expr[] {
+    const k = this.#k;
+    const { lanes } = k;
+    const at = k.let(this.#at(region, local));
+    return Array.from({ length: vectors }, (_, v) =>
+      k.let(k.load(region.buffer, 'i32', add(at, 4 * lanes * v), lanes)),
+    );
+  }
+
+  /** Vectors of f32 that lie one after the other. */
+  #load({ buffer }: Region, at: Expr, lanes: number, count: number): Expr[] {
+    const k = this.#k;
+    return Array.from({ length: count }, (_, v) => k.let(k.load(buffer, 'f32', add(at, 4 * lanes * v), lanes)));
+  }
+
+  #store({ buffer }: Region, at: Expr, vectors: readonly Expr[]): void {
+    for (const [v, vector] of vectors.entries())
+      this.#k.store(buffer, 'f32', add(at, 4 * vector.type.lanes * v), vector);
+  }
+
+  /** sums[i] += columns * the element `apart` * i bytes on from `at`. */
+  #multiply(
+    sums: readonly (readonly Variable[])[],
+    columns: readonly Expr[],
+    { buffer }: Region,
+    at: Expr,
+    apart: number,
+  ): void {
+    const k = this.#k;
+    const isFree = this.#machine.repeatsFromMemory && columns.length === 1;
+    for (const [i, all] of sums.entries()) {
+      const element = splat(k.load(buffer, 'f32', add(at, apart * i)), columns[0]!.type.lanes);
+      const repeated = isFree ? element : k.let(element);
+      for (const [v, sum] of all.entries()) k.set(sum, fma(repeated, columns[v]!, sum));
+    }
   }
 }
 
-/** Rows of one work item: many share the keys laid across, as long as there are items for all threads. */
-function itemRows({ inputs, machine }: KernelRequest): number {
+/** Rows of one work item: many share what is laid out per block, as long as there are items for all threads. */
+export function itemRowsFor({ inputs, machine }: KernelRequest): number {
   const { rows, nKvHeads } = attentionSizes(inputs);
-  const share = Math.ceil((rows * nKvHeads) / (2 * machine.threads) / MR) * MR;
-  return Math.min(MOST_ROWS, Math.max(MR, share));
+  const { rows: tileRows, mostRows } = tilesOf(machine);
+  const unit = Array.from({ length: tileRows }, (_, i) => VECTORS * machine.lanes * (i + 1)).find(
+    (n) => n % tileRows === 0,
+  )!;
+  const share = Math.ceil((rows * nKvHeads) / (2 * machine.threads) / unit) * unit;
+  return Math.min(mostRows, Math.max(unit, share));
 }
 
-export const [attentionTilesKernel, packedAttentionTilesKernel] = attentionTemplates({
-  name: 'tiles',
-  leastRows: MR,
-  schedules: (request) => [{ rows: itemRows(request) }],
-  emit: (k, request, { rows }) => new AttentionTiles(k, request, rows!).build(),
-});
+/** Emits attention by tiles. */
+export const emitAttentionTiles = (k: KernelBuilder, request: KernelRequest, itemRows: number): void =>
+  new AttentionTiles(k, request, itemRows).build();

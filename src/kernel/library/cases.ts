@@ -20,6 +20,7 @@ import { packedEmbeddingOp } from '../../quant/packed-embedding.ts';
 import { quantizeOp } from '../../quant/quantize.ts';
 import { toPanelsOp } from '../../quant/to-panels.ts';
 import { add, max, mul } from '../expression.ts';
+import { type Machine, SIMD128 } from '../machine.ts';
 import type { Epilogue } from '../template.ts';
 
 /** An operand: random numbers unless `values` are given. */
@@ -72,6 +73,8 @@ function linearFloatCases(): KernelCase[] {
     [7, 9, 131],
     [13, 17, 5],
     [25, 31, 19],
+    [14, 33, 47],
+    [2, 15, 40],
   ];
   const make = (m: number, n: number, depth: number, x: ElementType, w: ElementType): KernelCase => ({
     template: 'linear',
@@ -132,12 +135,23 @@ const WEIGHTS = [
 /** Formats of which a few cases more are run. */
 const SOME_WEIGHTS = ['Q4_0', 'Q5_1', 'Q2_K', 'Q6_K', 'IQ4_XS', 'I8_G128Z'].map((name) => packedFormat(name)!);
 
-/** The f32 sums run in another order; the integer ones are exact. */
-function linearPackedCases(): KernelCase[] {
-  const make = (m: number, n: number, blocks: number, w: NumberFormat, rows = 4): KernelCase => {
+/** As many panels as `n` rows are at 4 lanes, and as full a last one. */
+const rowsAt = (n: number, lanes: number): number => {
+  const rest = n % 4;
+  return Math.floor(n / 4) * lanes + Math.max(rest, (rest * lanes) / 4 - 1);
+};
+
+/** The f32 sums run in another order; the integer ones are exact. `n` is told for 4 lanes. */
+function linearPackedCases(lanes: number): KernelCase[] {
+  const make = (m: number, n: number, blocks: number, w: NumberFormat, rows = lanes): KernelCase => {
     const depth = blocks * w.blockSize;
-    const inputs = [tensor(activationFor(w), m, depth), tensor(rows === 1 ? w : panel(w, rows), n, depth)];
+    const weights = tensor(rows === 1 ? w : panel(w, rows), rowsAt(n, rows === 1 ? 4 : lanes), depth);
+    const inputs = [tensor(activationFor(w), m, depth), weights];
     return { template: rows === 1 ? 'linear any' : 'linear packed', op: linearOp, inputs, attrs: {}, bound: REORDERED };
+  };
+  const then = (kernelCase: KernelCase): KernelCase => {
+    const [m, n] = kernelCase.inputs.map(({ shape }) => shape[0]!) as [number, number];
+    return { ...kernelCase, epilogue: gainResidualRelu([m], n) };
   };
   const [q80, q40, q41] = WEIGHTS as [NumberFormat, NumberFormat, NumberFormat];
   return [
@@ -147,13 +161,13 @@ function linearPackedCases(): KernelCase[] {
     ...[q80, q40, q41].flatMap((f) => [make(2, 4, 3, f), make(3, 1, 1, f), make(7, 16, 2, f), make(3, 6, 1, f, 1)]),
     ...WEIGHTS.slice(3).map((f) => make(2, 3, 1, f, 1)),
     make(0, 5, 1, q40),
-    { ...make(1, 11, 2, q40), epilogue: gainResidualRelu([1], 11) },
-    { ...make(6, 11, 2, q40), epilogue: gainResidualRelu([6], 11) },
+    then(make(1, 11, 2, q40)),
+    then(make(6, 11, 2, q40)),
   ];
 }
 
 /** Ids past the ends are clamped; rows of x are used by one id, or by several. */
-function expertLinearCases(): KernelCase[] {
+function expertLinearCases(lanes: number): KernelCase[] {
   const make = (rows: number, n: number, x: ElementType, w: ElementType, depth: number, ids: number[]): KernelCase => ({
     template: 'expert linear',
     op: expertLinearOp,
@@ -161,25 +175,25 @@ function expertLinearCases(): KernelCase[] {
     attrs: {},
     bound: REORDERED,
   });
-  const packed = (name: string, rows: number, n: number, ids: number[]): KernelCase => {
+  const packed = (name: string, rows: number, panels: number, ids: number[]): KernelCase => {
     const w = packedFormat(name)!;
-    return make(rows, n, activationFor(w), panel(w), w.blockSize, ids);
+    return make(rows, panels * lanes, activationFor(w), panel(w, lanes), w.blockSize, ids);
   };
   return [
-    packed('Q4_0', 1, 12, [2, 0]),
-    packed('Q4_K', 2, 20, [1, 2, 9, -1]),
-    packed('Q6_K', 3, 4, [0, 2, 1]),
-    packed('MXFP4', 2, 8, [1, 1]),
+    packed('Q4_0', 1, 3, [2, 0]),
+    packed('Q4_K', 2, 5, [1, 2, 9, -1]),
+    packed('Q6_K', 3, 1, [0, 2, 1]),
+    packed('MXFP4', 2, 2, [1, 1]),
     make(2, 7, 'f32', 'f16', 20, [2, 0, 1, 1]),
     make(3, 9, 'f32', 'f32', 13, [0, 2, 0]),
   ];
 }
 
 /** Packed weights by float activations, in both layouts. */
-function linearAnyCases(): KernelCase[] {
+function linearAnyCases(lanes: number): KernelCase[] {
   return ['Q8_0', 'Q4_1', 'Q5_1', 'Q6_K', 'IQ4_XS', 'MXFP4', 'I3_G32Z', 'I6_G64'].flatMap((name) => {
     const format = packedFormat(name)!;
-    return [format, panel(format)].map((w): KernelCase => {
+    return [format, panel(format, lanes)].map((w): KernelCase => {
       const inputs = [tensor('f32', 3, 2 * format.blockSize), tensor(w, 6, 2 * format.blockSize)];
       return { template: 'linear any', op: linearOp, inputs, attrs: {}, bound: REORDERED };
     });
@@ -246,7 +260,7 @@ function rowCases(): KernelCase[] {
   });
   const { NaN: nan, NEGATIVE_INFINITY: low, POSITIVE_INFINITY: high } = Number;
   return [
-    ...[1, 3, 16, 17, 67].map((dim) => norm(rmsNormOp, [tensor('f32', 3, dim), tensor('f32', dim)])),
+    ...[1, 3, 16, 17, 67, 95].map((dim) => norm(rmsNormOp, [tensor('f32', 3, dim), tensor('f32', dim)])),
     norm(rmsNormOp, [tensor('f32', 2, 2, 20), tensor('f16', 20)], gainResidualRelu([2, 2], 20)),
     norm(rmsNormOp, [tensor('f16', 2, 9), tensor('bf16', 9)]),
     { ...norm(rmsNormOp, [tensor('f32', 3, 18), tensor('bf16', 18)]), attrs: { eps: 1e-5, weightOffset: 1 } },
@@ -255,6 +269,7 @@ function rowCases(): KernelCase[] {
     softmax(2, 3),
     softmax(2, 2, 21),
     softmax(1, 64),
+    softmax(2, 33),
     { ...softmax(2, 4), inputs: [{ dtype: 'f32', shape: [2, 4], values: [low, 0, 1, 90, low, low, low, low] }] },
     argmax([3], 1),
     argmax([1, 5, 5, 2, 5], 5),
@@ -264,10 +279,15 @@ function rowCases(): KernelCase[] {
     argmax([nan, nan, nan, nan, nan, 2, 1, 0], 8),
     argmax([7, 1, 2, 3, 4, 7, 7, 7, 8], 3, 3),
     argmax([5, 6, 7, 8, 8, 7, 6, 9, 9, 1, 2, 3], 1, 12),
+    argmax(
+      Array.from({ length: 70 }, (_, i) => (i * 7) % 11),
+      2,
+      35,
+    ),
   ];
 }
 
-function movingCases(): KernelCase[] {
+function movingCases(lanes: number): KernelCase[] {
   const tokens = (...values: number[]): CaseInput => ({ dtype: 'i32', shape: [values.length], values });
   const gather = (table: CaseInput, indices: CaseInput): KernelCase => ({
     template: 'gather rows',
@@ -301,7 +321,7 @@ function movingCases(): KernelCase[] {
     template: 'to panels',
     op: toPanelsOp,
     inputs: [tensor(w, rows, 2 * w.blockSize)],
-    attrs: { panelRows: 4 },
+    attrs: { panelRows: lanes },
     bound: EXACT,
   });
   return [
@@ -312,11 +332,15 @@ function movingCases(): KernelCase[] {
     embedding('f32', 8),
     embedding('f16', 5),
     embedding('bf16', 4),
-    ...WEIGHTS.flatMap((f) => [dequantize(f, 3, f.blockSize), dequantize(panel(f), 5, 2 * f.blockSize)]),
+    ...WEIGHTS.flatMap((f) => [
+      dequantize(f, 3, f.blockSize),
+      dequantize(panel(f, lanes), rowsAt(5, lanes), 2 * f.blockSize),
+    ]),
     dequantize(activationFormat(32), 2, 64),
-    ...SOME_WEIGHTS.flatMap((f) => [packedEmbedding(f), packedEmbedding(panel(f))]),
-    ...WEIGHTS.map((f) => toPanels(f, 8)),
-    ...SOME_WEIGHTS.map((f) => toPanels(f, 5)),
+    ...SOME_WEIGHTS.flatMap((f) => [packedEmbedding(f), packedEmbedding(panel(f, lanes))]),
+    ...WEIGHTS.map((f) => toPanels(f, 2 * lanes)),
+    ...SOME_WEIGHTS.map((f) => toPanels(f, rowsAt(5, lanes))),
+    ...SOME_WEIGHTS.map((f) => toPanels(f, rowsAt(7, lanes))),
     toPanels(WEIGHTS[1]!, 1),
   ];
 }
@@ -326,7 +350,7 @@ function attentionCases(): KernelCase[] {
     { seqLen = 1, heads = 2, kvHeads = 1, context = 8, dim = 8, valueDim = 0, start = 0, cache = 'f32' as ElementType },
     attrs: Attributes = {},
   ): KernelCase => ({
-    template: `${isPacked(cache) ? 'packed ' : ''}attention${(seqLen * heads) / kvHeads < 6 ? '' : ' tiles'}`,
+    template: isPacked(cache) ? 'packed attention' : 'attention',
     op: isPacked(cache) ? packedAttentionOp : attentionOp,
     inputs: [
       tensor('f32', seqLen, heads, dim),
@@ -357,6 +381,13 @@ function attentionCases(): KernelCase[] {
     make({ seqLen: 19, heads: 5, kvHeads: 1, context: 64, start: 0, dim: 4, cache: 'bf16' }, { causal: false }),
     make({ seqLen: 49, heads: 2, context: 100, start: 40, dim: 16, cache: 'f16' }, { window: 20 }),
     make({ seqLen: 3, heads: 4, kvHeads: 2, context: 24, start: 3, dim: 32, cache: CACHE_FORMAT }, { window: 3 }),
+    make({ seqLen: 8, heads: 2, kvHeads: 2, context: 10, start: 6 }),
+    make({ heads: 8, context: 300, start: 290, dim: 64, cache: 'f16' }),
+    make({ heads: 2, kvHeads: 2, context: 260, start: 250, dim: 32, valueDim: 48 }, { window: 140, softCap: 1 }),
+    make({ heads: 15, context: 50, start: 40, dim: 32, cache: 'f16' }),
+    make({ heads: 17, context: 35, start: 33, dim: 16, valueDim: 24, cache: 'bf16' }),
+    make({ heads: 3, context: 40, start: 20, dim: 160, cache: CACHE_FORMAT }),
+    make({ seqLen: 33, heads: 3, kvHeads: 3, context: 67, start: 33, dim: 48, valueDim: 80 }, { window: 31 }),
   ];
 }
 
@@ -377,18 +408,20 @@ function ropeCases(): KernelCase[] {
     make(style, 'f32', 10, 5, [7]),
     make(style, 'f16', 14, 6, [3, 100_000]),
     make(style, 'f32', 2, 1, [9]),
+    make(style, 'bf16', 70, 33, [4]),
   ]);
 }
 
-export const kernelCases = (): KernelCase[] => [
+/** Cases for a machine: panels have as many rows as it has lanes. */
+export const kernelCases = ({ lanes }: Pick<Machine, 'lanes'> = SIMD128): KernelCase[] => [
   ...rowCases(),
-  ...movingCases(),
+  ...movingCases(lanes),
   ...attentionCases(),
   ...ropeCases(),
   ...linearFloatCases(),
   ...dotGeneralCases(),
-  ...linearPackedCases(),
-  ...linearAnyCases(),
-  ...expertLinearCases(),
+  ...linearPackedCases(lanes),
+  ...linearAnyCases(lanes),
+  ...expertLinearCases(lanes),
   ...quantizeCases(),
 ];

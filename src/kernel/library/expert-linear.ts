@@ -9,7 +9,7 @@ import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate } from '../template.ts';
 import { DirectProduct } from './direct-product.ts';
 import { kernelName } from './naming.ts';
-import { canMultiply, LANES, type PackedOperand } from './packed-product.ts';
+import { canMultiply, type PackedOperand } from './packed-product.ts';
 import { Results, writesFloats } from './results.ts';
 import { dotTile, type RowDotOperands, type RowDotSchedule, rowDotSchedules, storeSums } from './row-dots.ts';
 import { clampedIndex } from './rows.ts';
@@ -30,7 +30,8 @@ function sizesOf({ inputs: [x, w, ids] }: KernelRequest): Sizes {
 
 /** Whether every expert begins with a panel of its own. */
 const startsPanels = (request: KernelRequest): boolean =>
-  canMultiply(request.inputs[0]!.dtype, request.inputs[1]!.dtype) && sizesOf(request).n % LANES === 0;
+  canMultiply(request.inputs[0]!.dtype, request.inputs[1]!.dtype, request.machine) &&
+  sizesOf(request).n % request.machine.lanes === 0;
 
 const isFloats = ({ inputs: [x, w] }: KernelRequest): boolean => isFloatType(x!.dtype) && isFloatType(w!.dtype);
 
@@ -40,12 +41,11 @@ export const expertLinearKernel: KernelTemplate = {
   supports: (request) =>
     (startsPanels(request) || isFloats(request)) &&
     ['i32', 'u32'].includes(request.inputs[2]!.dtype as string) &&
-    request.machine.lanes === LANES &&
     request.output.dtype === 'f32' &&
     writesFloats(request),
   schedules: (request) => (isFloats(request) ? rowDotSchedules(1, request.machine) : [{ panels: 4 }, { panels: 2 }]),
   build(request, schedule) {
-    const k = new KernelBuilder(kernelName('expert_linear', request, schedule), LANES);
+    const k = new KernelBuilder(kernelName('expert_linear', request, schedule), request.machine.lanes);
     const [x, w] = [k.buffer('x', 'read'), k.buffer('w', 'read')];
     const [xType, wType] = request.inputs.map((t) => t.dtype);
     const { n, depth } = sizesOf(request);
@@ -94,14 +94,15 @@ function forIds(
 
 function emitPacked(k: KernelBuilder, request: KernelRequest, { n, depth, x, w }: PackedParts, panels: number): void {
   const operand = ({ buffer, dtype }: PackedParts['x']): PackedOperand => ({ buffer, format: dtype });
-  const product = new DirectProduct(k, operand(x), operand(w), depth);
-  const panelCount = n / LANES;
+  const { machine } = request;
+  const product = new DirectProduct(k, operand(x), operand(w), depth, machine);
+  const panelCount = n / machine.lanes;
   forIds(k, request, { extent: panelCount, tile: panels }, (results, { i, token, expert, begin, end }) => {
     const row = k.let(mul(i, n));
     const first = k.let(mul(expert, panelCount));
     forStreams(k, begin, end, panels, (start, count, apart) => {
       const [sums] = product.tile(token, 1, k.let(add(first, start)), count, apart);
-      for (const [p, sum] of sums!.entries()) results.store(row, mul(add(start, mul(apart, p)), LANES), sum);
+      for (const [p, sum] of sums!.entries()) results.store(row, mul(add(start, mul(apart, p)), machine.lanes), sum);
     });
   });
 }

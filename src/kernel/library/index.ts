@@ -2,7 +2,6 @@
 import type { KernelTemplate } from '../template.ts';
 import { argmaxKernel } from './argmax.ts';
 import { attentionKernel, packedAttentionKernel } from './attention.ts';
-import { attentionTilesKernel, packedAttentionTilesKernel } from './attention-tiles.ts';
 import { dotGeneral } from './dot-general.ts';
 import { expertLinearKernel } from './expert-linear.ts';
 import { linearAny } from './linear-any.ts';
@@ -28,9 +27,7 @@ export const kernelLibrary: readonly KernelTemplate[] = [
   dotGeneral,
   quantizeKernel,
   dequantizeKernel,
-  attentionTilesKernel,
   attentionKernel,
-  packedAttentionTilesKernel,
   packedAttentionKernel,
   rmsNorm,
   layerNorm,

@@ -19,7 +19,7 @@ export const linearAny: KernelTemplate = {
   name: 'linear any',
   supports: (request) =>
     request.inputs.every((t) => isReadable(t.dtype)) &&
-    request.machine.lanes === 4 &&
+    request.machine.lanes >= 4 &&
     request.output.dtype === 'f32' &&
     writesFloats(request),
   schedules(request) {

@@ -33,18 +33,19 @@ export function sumColumns(
   term: (column: Expr, lanes: number, sum: Expr) => Expr,
 ): Expr {
   const step = CHAINS * k.lanes;
-  const unrolled = columns - (columns % step);
+  const [unrolled, whole] = [columns - (columns % step), columns - (columns % k.lanes)];
   const sums = Array.from({ length: CHAINS }, () => k.variable(constant(vectorType('f32', k.lanes), 0)));
   k.loop(0, unrolled, step, (column) => {
     for (const [c, sum] of sums.entries()) k.set(sum, term(add(column, c * k.lanes), k.lanes, sum));
   });
+  if (whole > unrolled) k.loop(unrolled, whole, k.lanes, (column) => k.set(sums[0]!, term(column, k.lanes, sums[0]!)));
   const total = k.variable(
     unary(
       'reduce_add',
       sums.reduce<Expr>((a, b) => (a === b ? a : add(a, b)), sums[0]!),
     ),
   );
-  k.loop(unrolled, columns, 1, (column) => k.set(total, term(column, 1, total)));
+  if (columns > whole) k.loop(whole, columns, 1, (column) => k.set(total, term(column, 1, total)));
   return total;
 }
 

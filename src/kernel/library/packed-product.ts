@@ -11,12 +11,11 @@ import {
   SUB_BLOCK,
   sumSize,
 } from '../../quant/number-format.ts';
-import { add, type BufferParam, type Expr, mul, type Operand, unary } from '../expression.ts';
+import { add, type BufferParam, type Expr, mul, type Operand, splat, unary } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
+import type { Machine } from '../machine.ts';
 import { loadField, panelIntegers, panelLevels, subBlockBytes } from '../packed-block.ts';
-
-/** Rows of a panel, and lanes of the vectors that hold them. */
-export const LANES = 4;
+import type { Results } from './results.ts';
 
 /** A packed operand in memory. */
 export interface PackedOperand {
@@ -52,17 +51,28 @@ export const hasLeast = ({ min, zeroPoint }: NumberFormat): boolean => min !== n
 /** The dot product of activations with levels of a format, in one instruction where 7 bits or the machine allow it. */
 export const dotOf = (w: NumberFormat): 'dot8u7' | 'dot8u8' => (levelBits(w) < 8 ? 'dot8u7' : 'dot8u8');
 
-/** Whether integer products exist for activations by panels: both in units of the same spans. */
-export function canMultiply(x: ElementType, w: ElementType): boolean {
+/** Whether integer products exist for activations by panels: a panel's row for each lane, and both in units of the same spans. */
+export function canMultiply(x: ElementType, w: ElementType, machine: Machine): boolean {
   if (!isNumberFormat(x) || !isNumberFormat(w)) return false;
   return (
     x.codeSum !== null &&
     x.panelRows === 1 &&
     w.codeSum === null &&
-    w.panelRows === LANES &&
+    w.panelRows === machine.lanes &&
     sumSize(x) === w.groupSize &&
     w.blockSize % x.blockSize === 0
   );
+}
+
+/** A product of many tokens, x [m, depth] by w [n, depth]. */
+export interface TiledProduct {
+  readonly x: PackedOperand;
+  readonly w: PackedOperand;
+  readonly m: number;
+  readonly n: number;
+  readonly sizes: UnitSizes;
+  readonly results: Results;
+  readonly machine: Machine;
 }
 
 /** What a tile reads of its panels in the unit at hand. A value is step * (level - offset) + least. */
@@ -73,6 +83,13 @@ export interface UnitReader {
   step(panel: number, span: number): Expr;
   least(panel: number, span: number): Expr;
 }
+
+/**
+ * A scalar in memory repeated over the lanes, for `uses` instructions: a register, except where the machine repeats
+ * operands by itself and only one instruction wants it.
+ */
+export const repeated = (k: KernelBuilder, { lanes, repeatsFromMemory }: Machine, scalar: Expr, uses: number): Expr =>
+  repeatsFromMemory && uses === 1 ? splat(scalar, lanes) : k.let(splat(scalar, lanes));
 
 /** Bytes of one panel of `depth` elements per row. */
 export const panelBytes = (w: NumberFormat, depth: number): number => (depth / w.blockSize) * panelBlockBytes(w);
@@ -88,7 +105,9 @@ export function blockReader(
   const all = <T>(make: (panel: number) => T): T[] => Array.from({ length: panels.count }, (_, panel) => make(panel));
   const bases = all((panel) => add(block, mul(panels.bytes, panel)));
   const field = (which: 'scale' | 'min' | 'zeroPoint'): Expr[] =>
-    format[which] === null ? [] : bases.map((at) => k.let(loadField(k, format, format[which]!, buffer, at, 0, LANES)));
+    format[which] === null
+      ? []
+      : bases.map((at) => k.let(loadField(k, format, format[which]!, buffer, at, 0, format.panelRows)));
   const [scales, zeroPoints] = [field('scale'), field('zeroPoint')];
   // A product with group integers is subtracted, a minimum of its own is added.
   const mins = field('min').map((min) => (format.subMin === null ? min : k.let(unary('neg', min))));

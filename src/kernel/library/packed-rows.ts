@@ -28,7 +28,7 @@ export const packedEmbeddingKernel: KernelTemplate = {
     isNumberFormat(table!.dtype) &&
     isInteger(tokens!.dtype) &&
     ['i32', 'u32'].includes(tokens!.dtype as string) &&
-    machine.lanes === 4 &&
+    machine.lanes >= 4 &&
     !epilogue,
   schedules: () => [{}],
   build(request, schedule) {

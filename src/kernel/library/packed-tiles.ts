@@ -1,5 +1,5 @@
 /**
- * Products of many tokens by packed panels. Both operands are staged (panel-stage.ts); a tile is up to 8 tokens x 4
+ * Products of many tokens by packed panels of 4 rows. Both operands are staged; a tile is up to 8 tokens x 4
  * rows, whose integer sums lie on diagonals: lane j of sum r is token j by row (j + r) % 4, so that one load of
  * activations and one of weights, turned by 0 to 3 lanes, make 4 x 4 products. With 8 sums, two vectors of activations
  * and one of weights a step takes 2 + 1 loads and 3 shuffles for 8 dot products, and fits 15 registers.
@@ -7,27 +7,16 @@
  * Loops, outermost first: tokens whose staged form fits half of L2; a few panels; a chunk of the depth whose decoded
  * panels fit half of L1; tiles of tokens; the panels again. f32 sums wait in scratch between chunks.
  */
-import {
-  add,
-  binary,
-  constant,
-  type Expr,
-  fma,
-  i32,
-  min,
-  mul,
-  sub,
-  ternary,
-  unary,
-  vectorType,
-} from '../expression.ts';
+import { add, binary, constant, type Expr, fma, i32, min, mul, sub, ternary, vectorType } from '../expression.ts';
 import type { KernelBuilder, Variable } from '../language.ts';
-import { dotOf, hasLeast, LANES, type PackedOperand, type UnitSizes } from './packed-product.ts';
-import { PanelStage, TokenStage } from './panel-stage.ts';
-import type { Results } from './results.ts';
+import { dotOf, hasLeast, type PackedOperand, type TiledProduct } from './packed-product.ts';
+import { PanelStage } from './panel-stage.ts';
 import { forTiles } from './tiles.ts';
+import { TokenStage } from './token-stage.ts';
+import { TermMaker } from './token-terms.ts';
 import { transpose4 } from './transpose.ts';
 
+const LANES = 4;
 const VECTOR_BYTES = 16;
 const F32X4 = vectorType('f32', LANES);
 
@@ -37,17 +26,6 @@ export interface TileSizes {
   readonly panels: number;
   readonly chunk: number;
   readonly block: number;
-}
-
-export interface TiledProduct {
-  readonly x: PackedOperand;
-  readonly w: PackedOperand;
-  readonly m: number;
-  readonly n: number;
-  readonly sizes: UnitSizes;
-  readonly results: Results;
-  /** A multiply-add that rounds once: integer sums may stand above SUM_ORIGIN. */
-  readonly hasFma: boolean;
 }
 
 /** Lane j of the result is lane (j + by) % 4. */
@@ -60,6 +38,7 @@ export class PackedTiles {
   readonly #k: KernelBuilder;
   readonly #product: TiledProduct;
   readonly #tile: TileSizes;
+  readonly #terms: TermMaker;
   readonly #tokens: TokenStage;
   readonly #panels: PanelStage;
   /** f32 sums of [fours][panels][4] vectors. */
@@ -69,8 +48,9 @@ export class PackedTiles {
     this.#k = k;
     this.#product = product;
     this.#tile = tile;
-    const { x, w, sizes, hasFma } = product;
-    this.#tokens = new TokenStage(k, x, w.format, sizes, tile.block, hasFma);
+    const { x, w, sizes, machine } = product;
+    this.#terms = new TermMaker(k, x.format, w.format, machine.hasFma);
+    this.#tokens = new TokenStage(k, x, w.format, sizes, tile.block, this.#terms);
     this.#panels = new PanelStage(k, w, sizes, tile.panels, tile.chunk);
     this.#sums = k.threadScratch(tile.block * tile.panels * LANES * VECTOR_BYTES);
   }
@@ -141,7 +121,7 @@ export class PackedTiles {
   }
 
   #span(sums: readonly (readonly Variable[])[], fours: readonly Expr[], weights: Expr, span: number): void {
-    const [k, { w, sizes, hasFma }] = [this.#k, this.#product];
+    const [k, { w, sizes }] = [this.#k, this.#product];
     const dot = dotOf(w.format);
     const dots = fours.map((at) => {
       const start = k.let(this.#tokens.initial(at, span));
@@ -159,7 +139,10 @@ export class PackedTiles {
       }
     }
     const scales = fours.map((at) => k.let(this.#tokens.scale(at)));
-    const origins = hasFma ? fours.map((at) => k.let(this.#tokens.originScale(at))) : [];
+    const origins = fours.map((at) => {
+      const origin = this.#tokens.originScale(at);
+      return origin && k.let(origin);
+    });
     const shifts = hasLeast(w.format) ? fours.map((at) => k.let(this.#tokens.shift(at, span))) : [];
     const step = k.let(this.#panels.step(weights, span));
     const least = shifts.length > 0 ? k.let(this.#panels.least(weights, span)) : null;
@@ -168,10 +151,7 @@ export class PackedTiles {
       const ownLeast = least && k.let(turned(least, turn));
       for (const [q, all] of sums.entries()) {
         const [sum, products] = [all[turn]!, dots[q]![turn]!];
-        const scaled = hasFma
-          ? fma(unary('bits_f32', products), scales[q]!, origins[q]!)
-          : mul(unary('to_f32', products), scales[q]!);
-        k.set(sum, fma(scaled, ownStep, sum));
+        k.set(sum, fma(this.#terms.scaled(products, scales[q]!, origins[q]!), ownStep, sum));
         if (ownLeast) k.set(sum, fma(shifts[q]!, ownLeast, sum));
       }
     }

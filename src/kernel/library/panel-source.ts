@@ -21,7 +21,7 @@ import {
 } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 import { decodeRow, packedRow } from '../packed-block.ts';
-import { transpose4 } from './transpose.ts';
+import { transposeSquare } from './transpose.ts';
 
 /** One matrix operand. Strides count elements and are of no meaning for packed types, whose rows are dense. */
 export interface MatrixSource {
@@ -32,12 +32,12 @@ export interface MatrixSource {
   readonly rowStride: number;
   readonly depthStride: number;
   readonly batchStride: number;
-  /** Room for one block of `MOST_ROWS` rows of a packed type, as f32. */
+  /** Room for one block of `mostRows` rows of a packed type, as f32. */
   readonly decoded?: { readonly buffer: BufferParam; readonly byteOffset: number };
 }
 
-/** Rows of a panel at most. */
-const MOST_ROWS = 16;
+/** Rows of a panel at most: three vectors, or what four-lane machines pack of the other operand. */
+const mostRows = (k: KernelBuilder): number => Math.max(16, 3 * k.lanes);
 
 /** A dense row-major [rows, depth] operand of any type that kernels read. */
 export function denseSource(
@@ -51,7 +51,7 @@ export function denseSource(
     const name = isPacked(dtype) ? dtype.name : dtype;
     throw new BitloomError('UNSUPPORTED_DTYPE', `no kernel reads ${name} as numbers`, { dtype: name });
   }
-  const decoded = isFloatType(dtype) ? {} : { decoded: k.threadScratch(4 * MOST_ROWS * dtype.blockSize) };
+  const decoded = isFloatType(dtype) ? {} : { decoded: k.threadScratch(4 * mostRows(k) * dtype.blockSize) };
   return { buffer, dtype, rows, depth, rowStride: depth, depthStride: 1, batchStride: rows * depth, ...decoded };
 }
 
@@ -92,58 +92,71 @@ export function packPanel(
   const start = k.let(
     mul(add(add(batchOffset, mul(row, source.rowStride)), mul(range.start, source.depthStride)), bytes),
   );
-  const load = (at: Expr, r: number, depth: number, lanes = 1): Expr =>
-    loadFloat(k, dtype, source.buffer, add(at, bytes * (r * source.rowStride + depth * source.depthStride)), lanes);
+  const load = (at: Expr, r: number, lanes: number): Expr =>
+    loadFloat(k, dtype, source.buffer, add(at, bytes * r * source.rowStride), lanes);
   const store = (to: Expr, depth: number, r: number, value: Expr): void =>
     k.store(target.buffer, 'f32', add(to, 4 * (depth * target.width + r)), value);
-  const walk = (depths: number, count: Expr, body: (from: Expr, to: Expr) => void): void =>
-    walkDepth(
-      k,
-      {
-        from: start,
-        to: target.byteOffset,
-        fromStep: bytes * source.depthStride,
-        toStep: 4 * target.width,
-        depths,
-        count,
-      },
-      body,
-    );
-  const depth = range.length;
-  if (source.depthStride === 1 && k.lanes === 4) {
-    const quads = k.let(binary('and', depth, -4));
-    const zero = constant(vectorType('f32', 4), 0);
-    walk(4, quads, (from, to) => {
-      for (let r = 0; r < target.width; r += 4) {
-        const rows = [0, 1, 2, 3].map((i) => (r + i < validRows ? k.let(load(from, r + i, 0, 4)) : zero));
-        const columns = transpose4(k, rows as [Expr, Expr, Expr, Expr]);
-        for (const [d, column] of columns.entries()) store(to, d, r, column);
-      }
-    });
-    if (source.depth % 4 === 0) return;
-    const done = { from: add(start, mul(quads, bytes)), to: add(target.byteOffset, mul(quads, 4 * target.width)) };
-    const rest = k.let(sub(depth, quads));
-    walkDepth(k, { ...done, fromStep: bytes, toStep: 4 * target.width, depths: 1, count: rest }, (from, to) => {
-      for (let r = 0; r < target.width; r++) store(to, 0, r, r < validRows ? load(from, r, 0) : constant(F32, 0));
+  const walk = (depths: number, part: WalkedPart, body: (from: Expr, to: Expr) => void): void =>
+    walkDepth(k, { ...part, fromStep: bytes * source.depthStride, toStep: 4 * target.width, depths }, body);
+  if (source.depthStride === 1) {
+    packAcross(k, source.depth, range.length, (size, done, count) => {
+      const from = add(start, mul(done, bytes));
+      const to = add(target.byteOffset, mul(done, 4 * target.width));
+      walk(size, { from, to, count }, (at, place) => {
+        for (let r = 0; r < target.width; r += size) {
+          const rows = Array.from({ length: size }, (_, i) =>
+            r + i < validRows ? k.let(load(at, r + i, size)) : constant(vectorType('f32', size), 0),
+          );
+          const columns = size === 1 ? rows : transposeSquare(k, rows);
+          for (const [d, column] of columns.entries()) store(place, d, r, column);
+        }
+      });
     });
     return;
   }
-  walk(1, depth, (from, to) => {
+  walk(1, { from: start, to: target.byteOffset, count: range.length }, (from, to) => {
     let r = 0;
-    if (source.rowStride === 1)
-      for (; r + k.lanes <= validRows; r += k.lanes) store(to, 0, r, load(from, r, 0, k.lanes));
-    for (; r < target.width; r++) store(to, 0, r, r < validRows ? load(from, r, 0) : constant(F32, 0));
+    for (const lanes of source.rowStride === 1 ? widths(k) : [])
+      for (; r + lanes <= validRows; r += lanes) store(to, 0, r, load(from, r, lanes));
+    for (; r < target.width; r++) store(to, 0, r, r < validRows ? load(from, r, 1) : constant(F32, 0));
   });
 }
 
-/** A walk of two pointers over `count` depths, `depths` at a time. */
-interface DepthWalk {
+/** Lanes of vectors, widest first. */
+const widths = (k: KernelBuilder): number[] => [16, 8, 4].filter((lanes) => lanes <= k.lanes);
+
+/**
+ * Covers `length` depths, the last ones of `depth` or a multiple of the lanes, by squares: as many depths as there are
+ * lanes at a time, then 4, then single ones. The body gets a square's side, the depths done before, and those to do.
+ */
+function packAcross(
+  k: KernelBuilder,
+  depth: number,
+  length: Expr,
+  body: (size: number, done: Expr, count: Expr) => void,
+): void {
+  let done: Expr = i32(0);
+  for (const size of [...new Set([k.lanes, 4, 1])]) {
+    if (depth < size) continue;
+    const end = size === 1 ? length : k.let(binary('and', length, -size));
+    body(size, done, k.let(sub(end, done)));
+    if (depth % size === 0) return;
+    done = end;
+  }
+}
+
+/** Where a walk over `count` depths begins. */
+interface WalkedPart {
   readonly from: Expr;
   readonly to: Expr;
+  readonly count: Expr;
+}
+
+/** A walk of two pointers, `depths` at a time. */
+interface DepthWalk extends WalkedPart {
   readonly fromStep: number;
   readonly toStep: number;
   readonly depths: number;
-  readonly count: Expr;
 }
 
 function walkDepth(k: KernelBuilder, walk: DepthWalk, body: (from: Expr, to: Expr) => void): void {

@@ -27,7 +27,7 @@ import type { Machine } from '../machine.ts';
 import type { Schedule } from '../template.ts';
 import type { Results } from './results.ts';
 import { forStreams, forTiles } from './tiles.ts';
-import { transpose4 } from './transpose.ts';
+import { laneSums } from './transpose.ts';
 
 export interface RowDotSchedule extends Schedule {
   readonly tokens: number;
@@ -101,11 +101,13 @@ export function dotTile(
     });
   const xRow = (at: Expr, t: number): Expr => add(at, t * depth * xBytes);
   const wRow = (r: number): Expr => add(wAt, mul(rowStep, r));
+  /** A vector that is multiplied once may come right from memory. */
+  const bind = (weights: Expr): Expr => (tokens === 1 && k.lanes > 4 ? weights : k.let(weights));
   const step = (at: Expr, u: number, lanes: number): void => {
     const load = ({ buffer, dtype }: RowDotProblem['x'], row: Expr): Expr =>
-      k.let(loadFloat(k, dtype, buffer, add(row, FLOAT_BYTES[dtype] * u * lanes), lanes));
-    const xs = Array.from({ length: tokens }, (_, t) => load(x, xRow(at, t)));
-    for (let r = 0; r < rows; r++) multiply(u, xs, r, load(w, wRow(r)), lanes);
+      loadFloat(k, dtype, buffer, add(row, FLOAT_BYTES[dtype] * u * lanes), lanes);
+    const xs = Array.from({ length: tokens }, (_, t) => k.let(load(x, xRow(at, t))));
+    for (let r = 0; r < rows; r++) multiply(u, xs, r, bind(load(w, wRow(r))), lanes);
   };
   /** Two steps at once. */
   const pair = (at: Expr, u: number): void => {
@@ -126,7 +128,7 @@ export function dotTile(
   const walk = (from: number, to: number, lanes: number, unroll: number): void => {
     if (to === from) return;
     k.loop(add(xStart, from * xBytes), add(xStart, to * xBytes), unroll * lanes * xBytes, (at) => {
-      if (lanes > 1 && unroll % 2 === 0) for (let u = 0; u < unroll; u += 2) pair(at, u);
+      if (lanes === 4 && unroll % 2 === 0) for (let u = 0; u < unroll; u += 2) pair(at, u);
       else for (let u = 0; u < unroll; u++) step(at, u, lanes);
       k.set(wAt, add(wAt, unroll * lanes * wBytes));
     });
@@ -149,7 +151,7 @@ function firstLane(k: KernelBuilder, value: Expr): Expr {
   return k.let({ kind: 'shuffle', type, a: splat(value, k.lanes), b: constant(type, 0), pattern });
 }
 
-/** Adds the lanes of the sums of rows `apart` from each other, four at a time where lanes are four, and stores them. */
+/** Adds up the lanes of the sums of rows `apart` from each other, as many at once as there are lanes; stores them. */
 export function storeSums(
   k: KernelBuilder,
   results: Results,
@@ -157,16 +159,14 @@ export function storeSums(
   { row, apart }: { readonly row: Expr; readonly apart: Expr },
   sums: readonly Expr[],
 ): void {
-  const place = (r: number): Expr => add(row, mul(apart, r));
-  let r = 0;
-  for (; k.lanes === 4 && r + 4 <= sums.length; r += 4) {
-    const quad = sums.slice(r, r + 4).map((s) => k.let(s)) as [Expr, Expr, Expr, Expr];
-    const columns = transpose4(k, quad);
-    const all = k.let(columns.reduce((a, b) => add(a, b)));
-    for (let lane = 0; lane < 4; lane++)
-      results.store(rowStart, place(r + lane), { kind: 'extract', type: F32, a: all, lane });
+  for (let first = 0; first < sums.length; first += k.lanes) {
+    const own = sums.slice(first, first + k.lanes).map((s) => k.let(s));
+    const totals = own.length === 1 ? null : laneSums(k, own);
+    for (const [lane, sum] of own.entries()) {
+      const total: Expr = totals ? { kind: 'extract', type: F32, a: totals, lane } : unary('reduce_add', sum);
+      results.store(rowStart, add(row, mul(apart, first + lane)), total);
+    }
   }
-  for (; r < sums.length; r++) results.store(rowStart, place(r), unary('reduce_add', sums[r]!));
 }
 
 /** What a candidate does: every tile loads its rows once per step of lanes; weights pass once from afar. */

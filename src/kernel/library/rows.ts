@@ -6,7 +6,17 @@ import { DTYPE_BYTES, isInteger, isPacked } from '../../ir/dtype.ts';
 import { elementCount, type TensorType } from '../../ir/shape.ts';
 import { isNumberFormat, type NumberFormat } from '../../quant/number-format.ts';
 import { FLOAT_BYTES, type FloatType, isFloatType, loadFloat } from '../decode.ts';
-import { add, type BufferParam, binary, type Expr, i32, type MemoryType, min, mul } from '../expression.ts';
+import {
+  add,
+  type BufferParam,
+  binary,
+  type Expr,
+  i32,
+  MEMORY_BYTES,
+  type MemoryType,
+  min,
+  mul,
+} from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelTemplate } from '../template.ts';
 import { kernelName } from './naming.ts';
@@ -36,15 +46,16 @@ function copyBytes(
   toAt: Expr,
   bytes: number,
 ): void {
-  const vector = 4 * k.lanes;
-  const [vectors, words] = [bytes - (bytes % vector), bytes - (bytes % 4)];
-  const copy = (start: number, end: number, memory: MemoryType, step: number, lanes: number): void => {
-    if (end > start)
-      k.loop(start, end, step, (i) => k.store(to, memory, add(toAt, i), k.load(from, memory, add(fromAt, i), lanes)));
+  let done = 0;
+  const copy = (memory: MemoryType, lanes: number): void => {
+    const step = MEMORY_BYTES[memory] * lanes;
+    const end = bytes - ((bytes - done) % step);
+    if (end > done)
+      k.loop(done, end, step, (i) => k.store(to, memory, add(toAt, i), k.load(from, memory, add(fromAt, i), lanes)));
+    done = end;
   };
-  copy(0, vectors, 'i32', vector, k.lanes);
-  copy(vectors, words, 'i32', 4, 1);
-  copy(words, bytes, 'u8', 1, 1);
+  for (const lanes of new Set([k.lanes, 4, 1])) copy('i32', lanes);
+  copy('u8', 1);
 }
 
 /** Bytes of one entry along the first axis. Packed tables are plain: the op sees to it. */
@@ -109,7 +120,7 @@ export const embeddingKernel: KernelTemplate = {
 export const dequantizeKernel: KernelTemplate = {
   op: 'dequantize',
   name: 'dequantize',
-  supports: ({ inputs: [x], machine, epilogue }) => isNumberFormat(x!.dtype) && machine.lanes === 4 && !epilogue,
+  supports: ({ inputs: [x], epilogue }) => isNumberFormat(x!.dtype) && !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('dequantize', request, schedule), request.machine.lanes);

@@ -1,7 +1,7 @@
 /**
- * `to_panels`: plain rows of any format, as files have them, in panels of 4 rows of the canonical layout. Sixteen codes of
+ * `to_panels`: plain rows of any format, as files have them, in panels of the canonical layout. Sixteen codes of
  * a row at a time are taken from the file's planes and planted into canonical words; four rows' words are then turned
- * into columns and stored. Loading a model runs every weight through this.
+ * into columns and stored, so that a panel is filled four rows at a time. Loading a model runs every weight through this.
  */
 import {
   codeParts,
@@ -36,6 +36,7 @@ import type { KernelTemplate } from '../template.ts';
 import { kernelName } from './naming.ts';
 import { transpose4 } from './transpose.ts';
 
+/** Rows that are laid out together. */
 const ROWS = 4;
 const WORD_BYTES = 4;
 /** Codes that one vector holds. */
@@ -46,8 +47,14 @@ const EACH = 0x01010101;
 /** How a header field moves. */
 const MEMORY_OF_SIZE: Readonly<Record<number, MemoryType>> = { 1: 'u8', 2: 'u16', 4: 'i32' };
 
-/** Where the four rows' blocks lie; null for rows that the last panel lacks. */
+/** Where four rows' blocks lie; null for rows that the last panel lacks. */
 type RowPlaces = readonly (Expr | null)[];
+
+/** Where four rows go: the panel's block, and which four of its rows they are. */
+interface FourOfPanel {
+  readonly block: Expr;
+  readonly four: Expr;
+}
 
 class PanelCopy {
   readonly #k: KernelBuilder;
@@ -56,36 +63,45 @@ class PanelCopy {
   readonly #x: BufferParam;
   readonly #out: BufferParam;
 
-  constructor(k: KernelBuilder, from: NumberFormat) {
+  constructor(k: KernelBuilder, from: NumberFormat, to: NumberFormat) {
     this.#k = k;
     this.#from = from;
-    this.#to = panel(from, ROWS);
+    this.#to = to;
     this.#x = k.buffer('x', 'read');
     this.#out = k.buffer('output', 'write');
   }
 
-  /** One block of each row to the panel's block at `to`. */
-  block(rows: RowPlaces, to: Expr): void {
+  /** Bytes from a word of one row to the next word of the same row. */
+  get #wordStep(): number {
+    return WORD_BYTES * this.#to.panelRows;
+  }
+
+  /** One block of each of four rows. */
+  block(rows: RowPlaces, to: FourOfPanel): void {
+    const k = this.#k;
     this.#fields(rows, to);
     this.#integers(rows, to);
-    const { bits, blockSize, planes } = this.#to;
-    const codes = add(to, planes[0]!.byteOffset * ROWS);
+    const { bits, blockSize, planes, panelRows } = this.#to;
+    const words = k.let(add(to.block, mul(to.four, WORD_BYTES * ROWS)));
+    const codes = add(words, planes[0]!.byteOffset * panelRows);
     if (isCanonical(this.#from)) {
       this.#words(rows, codes, (blockSize / SUB_BLOCK) * bits);
       return;
     }
     for (let subBlock = 0; subBlock * SUB_BLOCK < blockSize; subBlock++) {
       const columns = rows.map((at) => (at === null ? null : this.#planted(at, subBlock)));
-      this.#subBlock(columns, add(codes, subBlock * bits * WORD_BYTES * ROWS));
+      this.#subBlock(columns, add(codes, subBlock * bits * this.#wordStep));
     }
   }
 
-  #fields(rows: RowPlaces, to: Expr): void {
+  #fields(rows: RowPlaces, { block, four }: FourOfPanel): void {
     const k = this.#k;
     for (const which of ['scale', 'min', 'zeroPoint', 'codeSum'] as const) {
       const [own, target] = [this.#from[which], this.#to[which]];
       if (own === null || target === null) continue;
-      const memory = MEMORY_OF_SIZE[FIELD_BYTES[own.dtype]]!;
+      const bytes = FIELD_BYTES[own.dtype];
+      const memory = MEMORY_OF_SIZE[bytes]!;
+      const to = k.let(add(block, mul(four, ROWS * bytes)));
       for (const [row, at] of rows.entries()) {
         const value = at === null ? i32(0) : k.load(this.#x, memory, add(at, own.byteOffset));
         k.store(this.#out, memory, add(to, fieldOffset(this.#to, target, row)), value);
@@ -94,8 +110,9 @@ class PanelCopy {
   }
 
   /** Group integers as bytes; a scale and a minimum that share a byte are joined. */
-  #integers(rows: RowPlaces, to: Expr): void {
+  #integers(rows: RowPlaces, { block, four }: FourOfPanel): void {
     const k = this.#k;
+    const to = k.let(add(block, mul(four, ROWS)));
     const { subScale, subMin, blockSize, groupSize } = this.#to;
     const pairs = [
       [this.#from.subScale, subScale],
@@ -124,12 +141,12 @@ class PanelCopy {
     const whole = count - (count % ROWS);
     for (let word = 0; word < whole; word += ROWS) {
       const own = rows.map((at) => at && k.load(this.#x, 'i32', add(at, from + WORD_BYTES * word), ROWS));
-      this.#columns(own, add(to, word * WORD_BYTES * ROWS), ROWS);
+      this.#columns(own, add(to, word * this.#wordStep), ROWS);
     }
     for (let word = whole; word < count; word++) {
       for (const [row, at] of rows.entries()) {
         const value = at === null ? i32(0) : k.load(this.#x, 'i32', add(at, from + WORD_BYTES * word));
-        k.store(this.#out, 'i32', add(to, (word * ROWS + row) * WORD_BYTES), value);
+        k.store(this.#out, 'i32', add(to, word * this.#wordStep + row * WORD_BYTES), value);
       }
     }
   }
@@ -139,18 +156,22 @@ class PanelCopy {
     const k = this.#k;
     const square = rows.map((row) => k.let(row ?? constant(I32X4, 0))) as [Expr, Expr, Expr, Expr];
     for (const [word, column] of transpose4(k, square).slice(0, count).entries())
-      k.store(this.#out, 'i32', add(to, word * WORD_BYTES * ROWS), column);
+      k.store(this.#out, 'i32', add(to, word * this.#wordStep), column);
   }
 
   /** Each row's canonical words of a sub-block, as `#planted` gives them. */
-  #subBlock(rows: readonly (readonly PlantedWords[] | null)[], to: Expr): void {
-    const shape = rows.find((words) => words !== null)!;
+  #subBlock(rows: readonly (readonly Expr[] | null)[], to: Expr): void {
     let word = 0;
-    for (const [i, { count }] of shape.entries()) {
-      const own = rows.map((words) => (words === null ? null : words[i]!.words));
-      this.#columns(own, add(to, word * WORD_BYTES * ROWS), count);
+    for (const [i, count] of this.#plantedCounts().entries()) {
+      const own = rows.map((words) => words && words[i]!);
+      this.#columns(own, add(to, word * this.#wordStep), count);
       word += count;
     }
+  }
+
+  /** Lanes that hold words in each vector of `#planted`. */
+  #plantedCounts(): number[] {
+    return this.#to.planes.flatMap(({ bits }) => (bits === 8 ? [ROWS, ROWS] : [bits]));
   }
 
   /** Sixteen codes of a row as bytes, from element `element` of its block on. */
@@ -170,27 +191,21 @@ class PanelCopy {
   }
 
   /** The canonical words of a sub-block of one row: per plane a vector or two, of which the first lanes count. */
-  #planted(at: Expr, subBlock: number): PlantedWords[] {
+  #planted(at: Expr, subBlock: number): Expr[] {
     const k = this.#k;
     const [low, high] = [0, CODES].map((half) => this.#codes(at, subBlock * SUB_BLOCK + half)) as [Expr, Expr];
     return this.#to.planes.flatMap(({ bits, place }) => {
       const part = (codes: Expr): Expr => (bits === 8 ? codes : and(shrU(codes, place), (2 ** bits - 1) * EACH));
-      if (bits === 8) return [low, high].map((words) => ({ words, count: 4 }));
+      if (bits === 8) return [low, high];
       let words = k.let(or(part(low), shl(part(high), 4)));
       // A word has every `bits`-th quad: fold the upper lanes in until `bits` lanes are left.
       for (let lanes = 2; lanes >= bits; lanes /= 2) {
         const upper: Expr = { kind: 'shuffle', type: I32X4, a: words, b: words, pattern: [lanes, lanes + 1, 2, 3] };
         words = k.let(or(words, shl(upper, lanes)));
       }
-      return [{ words, count: bits }];
+      return [words];
     });
   }
-}
-
-interface PlantedWords {
-  readonly words: Expr;
-  /** Lanes that hold words. */
-  readonly count: number;
 }
 
 /** Whether sixteen neighbouring codes lie in sixteen neighbouring bytes of each plane, or are single bits side by side. */
@@ -203,32 +218,47 @@ export const toPanelsKernel: KernelTemplate = {
   supports: ({ inputs: [x], attrs, machine, epilogue }) =>
     isNumberFormat(x!.dtype) &&
     (isCanonical(x!.dtype) || isReadable(x!.dtype)) &&
-    attrs.panelRows === ROWS &&
-    machine.lanes === ROWS &&
+    (attrs.panelRows as number) % ROWS === 0 &&
+    machine.lanes >= ROWS &&
     !epilogue,
   schedules: () => [{}],
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('to_panels', request, schedule), request.machine.lanes);
     const format = request.inputs[0]!.dtype as NumberFormat;
-    const copy = new PanelCopy(k, format);
+    const panelRows = request.attrs.panelRows as number;
+    const target = panel(format, panelRows);
+    const copy = new PanelCopy(k, format, target);
     const [rows, columns] = request.output.shape as readonly [number, number];
     const blocks = columns / format.blockSize;
     const rowBytes = blocks * format.blockBytes;
-    const blockBytes = panelBlockBytes(panel(format, ROWS));
+    const blockBytes = panelBlockBytes(target);
     const copyPanel = (number: Expr, count: number): void => {
       const to = k.variable(mul(number, blocks * blockBytes));
-      const start = k.let(mul(number, ROWS * rowBytes));
+      const start = k.let(mul(number, panelRows * rowBytes));
       k.loop(start, add(start, rowBytes), format.blockBytes, (at) => {
-        copy.block(
-          [0, 1, 2, 3].map((row) => (row < count ? add(at, row * rowBytes) : null)),
-          to,
-        );
+        forFours(k, panelRows, count, (four, valid) => {
+          const first = k.let(add(at, mul(four, ROWS * rowBytes)));
+          const places = [0, 1, 2, 3].map((row) => (row < valid ? add(first, row * rowBytes) : null));
+          copy.block(places, { block: to, four });
+        });
         k.set(to, add(to, blockBytes));
       });
     };
-    const whole = Math.floor(rows / ROWS);
-    k.parallelLoop(whole, 1, (number) => copyPanel(number, ROWS));
-    if (rows % ROWS !== 0) k.parallelLoop(1, 1, () => copyPanel(i32(whole), rows % ROWS));
+    const whole = Math.floor(rows / panelRows);
+    k.parallelLoop(whole, 1, (number) => copyPanel(number, panelRows));
+    if (rows % panelRows !== 0) k.parallelLoop(1, 1, () => copyPanel(i32(whole), rows % panelRows));
     return k.finish();
   },
 };
+
+/** The fours of a panel of which `count` rows exist: whole ones, one with rows that are missing, and those without any. */
+function forFours(k: KernelBuilder, panelRows: number, count: number, body: (four: Expr, valid: number) => void): void {
+  const [whole, present, all] = [Math.floor(count / ROWS), Math.ceil(count / ROWS), panelRows / ROWS];
+  const run = (from: number, end: number, valid: number): void => {
+    if (end - from === 1) body(i32(from), valid);
+    else if (end > from) k.loop(from, end, 1, (four) => body(four, valid));
+  };
+  run(0, whole, ROWS);
+  run(whole, present, count % ROWS);
+  run(present, all, 0);
+}

@@ -2,9 +2,18 @@
  * Emits addresses: partial sums that loops leave unchanged are computed before them and kept in
  * locals, equal sums are shared, and constants go into the load or store itself.
  */
+
+import {
+  AddressAnalysis,
+  type Effects,
+  NO_TERMS,
+  sumKey,
+  type Term,
+  type TermSum,
+  termSum,
+} from '../../kernel/address.ts';
 import type { Expr } from '../../kernel/expression.ts';
 import type { Statement } from '../../kernel/language.ts';
-import { AddressAnalysis, type Effects, NO_TERMS, sumKey, type Term, type TermSum, termSum } from './address.ts';
 import type { FunctionBuilder } from './encoder.ts';
 
 /** A partial address that is in a local already. */

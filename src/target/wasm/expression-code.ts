@@ -207,13 +207,20 @@ export class ExpressionCode {
     code.op(a.type.element === 'f32' ? 'f32x4.splat' : 'i32x4.splat');
   }
 
-  /** Lanes are combined in order, as the interpreter does, so that float sums agree to the last bit. */
+  /** Halves are combined in the interpreter's order, so that float sums agree to the last bit. */
   #reduce(op: 'reduce_add' | 'reduce_min' | 'reduce_max', operand: Expr): void {
-    const vector = this.bind(operand);
-    const type: Type = { element: vector.type.element, lanes: 1 };
-    const scalars = LANES.slice(0, vector.type.lanes).map((lane): Expr => ({ kind: 'extract', type, a: vector, lane }));
     const combine = op === 'reduce_add' ? 'add' : op === 'reduce_min' ? 'min' : 'max';
-    this.emit(scalars.reduce((a, b) => ({ kind: 'binary', op: combine, type, a, b })));
+    if (operand.type.lanes === 1) {
+      this.emit(operand);
+      return;
+    }
+    let vector = operand;
+    for (const half of [2, 1]) {
+      const x = this.bind(vector);
+      const upper: Expr = { kind: 'shuffle', type: x.type, a: x, b: x, pattern: [half, half + 1, half, half + 1] };
+      vector = { kind: 'binary', op: combine, type: x.type, a: x, b: upper };
+    }
+    this.emit({ kind: 'extract', type: { element: operand.type.element, lanes: 1 }, a: vector, lane: 0 });
   }
 
   #binary({ op, a, b }: ExprOf<'binary'>): void {

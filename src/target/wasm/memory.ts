@@ -3,6 +3,7 @@
  * of free ranges, 64-byte aligned, neighbours merged. Pages that were never written cost nothing.
  */
 import { BitloomError } from '../../ir/error.ts';
+import { FreeRanges } from '../free-ranges.ts';
 
 const PAGE_BYTES = 65_536;
 const MAXIMUM_PAGES = 65_536;
@@ -12,18 +13,12 @@ const ALIGNMENT = 64;
 /** Memory grows by at least this much, so that small allocations do not each make the engine move limits. */
 const GROWTH_BYTES = 4 << 20;
 
-interface FreeRange {
-  start: number;
-  end: number;
-}
-
 const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 export class LinearMemory {
   readonly memory: WebAssembly.Memory;
   readonly isShared: boolean;
-  /** Sorted by address; no two touch. */
-  readonly #free: FreeRange[] = [];
+  readonly #free = new FreeRanges();
   readonly #sizes = new Map<number, number>();
   readonly #maximumBytes: number;
   #endBytes: number;
@@ -39,7 +34,7 @@ export class LinearMemory {
     this.memory = memory;
     this.#maximumBytes = maximum * PAGE_BYTES;
     this.#endBytes = this.memory.buffer.byteLength;
-    if (this.#endBytes > firstByte) this.#free.push({ start: align(firstByte), end: this.#endBytes });
+    if (this.#endBytes > firstByte) this.#free.release(align(firstByte), this.#endBytes);
   }
 
   /** Bytes allocated and not freed, as they were asked for. */
@@ -53,10 +48,7 @@ export class LinearMemory {
       throw new BitloomError('INVALID_ARGUMENT', `cannot allocate ${byteLength} bytes`, { byteLength });
     }
     const size = align(Math.max(byteLength, 1));
-    const range = this.#bestFit(size) ?? this.#grow(size);
-    const address = range.start;
-    range.start += size;
-    if (range.start === range.end) this.#free.splice(this.#free.indexOf(range), 1);
+    const address = this.#free.take(size) ?? this.#grow(size);
     this.#sizes.set(address, byteLength);
     this.#liveBytes += byteLength;
     return address;
@@ -70,7 +62,7 @@ export class LinearMemory {
     }
     this.#sizes.delete(address);
     this.#liveBytes -= byteLength;
-    this.#release(address, address + align(Math.max(byteLength, 1)));
+    this.#free.release(address, address + align(Math.max(byteLength, 1)));
   }
 
   /** The bytes of a range. Where memory is not shared, growing makes earlier results useless: ask anew. */
@@ -78,18 +70,9 @@ export class LinearMemory {
     return new Uint8Array(this.memory.buffer, address, byteLength);
   }
 
-  #bestFit(size: number): FreeRange | undefined {
-    let best: FreeRange | undefined;
-    for (const range of this.#free) {
-      const room = range.end - range.start;
-      if (room >= size && (best === undefined || room < best.end - best.start)) best = range;
-    }
-    return best;
-  }
-
-  /** Extends the memory until its last free range holds `size` bytes, and returns that range. */
-  #grow(size: number): FreeRange {
-    const last = this.#free.at(-1);
+  /** Extends the memory until its last free range holds `size` bytes, and takes them. */
+  #grow(size: number): number {
+    const { last } = this.#free;
     const atEnd = last?.end === this.#endBytes ? this.#endBytes - last.start : 0;
     const missingPages = Math.ceil((size - atEnd) / PAGE_BYTES);
     const wantedPages = Math.max(missingPages, GROWTH_BYTES / PAGE_BYTES);
@@ -101,7 +84,7 @@ export class LinearMemory {
         { neededBytes: size, availableBytes, liveBytes: this.#liveBytes },
       );
     }
-    return this.#free.at(-1)!;
+    return this.#free.take(size)!;
   }
 
   #tryGrow(pages: number): boolean {
@@ -112,28 +95,8 @@ export class LinearMemory {
     }
     const start = this.#endBytes;
     this.#endBytes += pages * PAGE_BYTES;
-    this.#release(start, this.#endBytes);
+    this.#free.release(start, this.#endBytes);
     return true;
-  }
-
-  #release(start: number, end: number): void {
-    const free = this.#free;
-    let low = 0;
-    let high = free.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (free[middle]!.start < start) low = middle + 1;
-      else high = middle;
-    }
-    const [before, after] = [free[low - 1], free[low]];
-    const joinsBefore = before?.end === start;
-    const joinsAfter = after?.start === end;
-    if (joinsBefore && joinsAfter) {
-      before.end = after.end;
-      free.splice(low, 1);
-    } else if (joinsBefore) before.end = end;
-    else if (joinsAfter) after.start = start;
-    else free.splice(low, 0, { start, end });
   }
 }
 

@@ -5,7 +5,7 @@
  * the first thread where others let it wait very long: called again, it goes on waiting.
  */
 import { BitloomError } from '../../ir/error.ts';
-import type { Kernel, Statement } from '../../kernel/language.ts';
+import { groupsOf, meetsInside, scratchOf } from '../plan-groups.ts';
 import type { Plan, PlanStep } from '../target.ts';
 import { addBarrier, addClaim, addFinish, addJoin, addWait, DONE, GROUP_BYTES, PARTS_PER_THREAD } from './control.ts';
 import { type FunctionBuilder, ModuleBuilder } from './encoder.ts';
@@ -37,39 +37,6 @@ export const tableOf = ({ argumentCount }: Plan): PlanTable => ({
   run: argumentCount + 6,
   words: argumentCount + 7,
 });
-
-/** Steps that need no barrier between them: part p of each depends on part p of others at most. */
-export function groupsOf({ steps }: Plan): PlanStep[][] {
-  const groups: PlanStep[][] = [];
-  let isOpen = false;
-  for (const step of steps) {
-    if (isOpen) groups.at(-1)!.push(step);
-    else groups.push([step]);
-    isOpen = !step.barrier;
-  }
-  return groups;
-}
-
-/** Scratch that the plan's kernels need: bytes for each thread and bytes for all, whole cache lines. */
-export function scratchOf({ steps }: Plan): { threadBytes: number; sharedBytes: number } {
-  const most = (sizes: number[]) => Math.ceil(Math.max(0, ...sizes) / 64) * 64;
-  return {
-    threadBytes: most(steps.map(({ kernel }) => kernel.threadScratchBytes)),
-    sharedBytes: most(steps.map(({ kernel }) => kernel.sharedScratchBytes)),
-  };
-}
-
-/** True where a kernel's threads meet inside it: then each must run its own part, at the same time as the others. */
-function meetsInside({ body }: Kernel): boolean {
-  const meets = (s: Statement): boolean =>
-    s.kind === 'barrier' ||
-    ((s.kind === 'loop' || s.kind === 'while') && s.body.some(meets)) ||
-    (s.kind === 'if' && (s.then.some(meets) || s.otherwise.some(meets)));
-  return body.some(meets);
-}
-
-/** True where some step waits for every thread; else one thread can run the plan before the others are up. */
-export const needsAllThreads = ({ steps }: Plan): boolean => steps.some(({ kernel }) => meetsInside(kernel));
 
 /**
  * Bytes of the module. It imports `env.memory` and exports `run`, and `wait` where memory is shared.

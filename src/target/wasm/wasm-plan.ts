@@ -1,10 +1,10 @@
 /** Memory that plans and tensors own in WebAssembly's linear memory, and a plan made ready to run. */
-import { BitloomError } from '../../ir/error.ts';
-import { type CompiledPlan, checkWindow, type DeviceBuffer, type Pause, type Plan } from '../target.ts';
+import { groupsOf, scratchOf } from '../plan-groups.ts';
+import { type PlanArguments, RunnablePlan } from '../runnable-plan.ts';
+import { checkWindow, type DeviceBuffer, type Plan } from '../target.ts';
 import { GROUP_BYTES } from './control.ts';
 import type { LinearMemory } from './memory.ts';
-import { Pace } from './pace.ts';
-import { groupsOf, type PlanTable, scratchOf, tableOf } from './plan-module.ts';
+import { type PlanTable, tableOf } from './plan-module.ts';
 import type { PlanExports } from './workers.ts';
 
 /** An allocation, freed once by `dispose`, or a window of one. */
@@ -45,7 +45,7 @@ export class WasmBuffer implements DeviceBuffer {
 }
 
 /** A plan's memory: arena, scratch, and the table through which `run` finds them and its arguments. */
-export class PlanMemory {
+export class PlanMemory implements PlanArguments<WasmBuffer> {
   readonly #memory: LinearMemory;
   readonly #buffers: WasmBuffer[] = [];
   readonly #table: PlanTable;
@@ -131,26 +131,11 @@ export class PlanMemory {
   }
 }
 
-/** The threads that run plans. */
-export interface Crew {
-  /** Runs the groups of steps that the plan's memory names. */
-  runPiece(plan: WasmPlan): Promise<void> | void;
-  /** Returns when no thread is in a plan, nor will look into it. */
-  leave(plan: number): void;
-}
-
 /** A plan's code and memory. */
-export class WasmPlan implements CompiledPlan {
-  readonly plan: Plan;
-  readonly codeBytes: number;
+export class WasmPlan extends RunnablePlan<WasmBuffer> {
   readonly id: number;
   readonly exports: PlanExports;
-  readonly memory: PlanMemory;
-  readonly #nGroups: number;
-  readonly #pace: Pace;
-  readonly #forget: () => void;
-  #isRunning = false;
-  #isDisposed = false;
+  override readonly memory: PlanMemory;
 
   /** `forget` is called once, when the plan is disposed; after it no thread may be in the plan. */
   constructor(
@@ -160,56 +145,9 @@ export class WasmPlan implements CompiledPlan {
     memory: PlanMemory,
     forget: () => void,
   ) {
-    this.plan = plan;
-    this.id = id;
-    this.codeBytes = code.bytes;
-    this.exports = code.exports;
+    super(plan, code.bytes, memory, forget);
     this.memory = memory;
-    this.#nGroups = groupsOf(plan).length;
-    this.#pace = new Pace(this.#nGroups);
-    this.#forget = forget;
-  }
-
-  /**
-   * Runs all groups of steps: at once, or in pieces with pauses between them. Throws what `pause` throws, and
-   * DISPOSED or INVALID_ARGUMENT where a pause was used to dispose the plan or to run it again.
-   */
-  async run(args: readonly WasmBuffer[], crew: Crew, pause?: Pause): Promise<void> {
-    const { name } = this.plan;
-    if (this.#isRunning)
-      throw new BitloomError('INVALID_ARGUMENT', `plan ${name} is running; await that run before the next`);
-    this.#isRunning = true;
-    try {
-      this.memory.begin(args);
-      for (let from = 0; from < this.#nGroups; ) {
-        const to = pause ? this.#pace.end(from) : this.#nGroups;
-        this.memory.choose(from, to);
-        const began = performance.now();
-        await crew.runPiece(this);
-        this.#pace.took(to - from, performance.now() - began);
-        from = to;
-        if (from < this.#nGroups) await pause?.();
-        if (this.#isDisposed) throw new BitloomError('DISPOSED', `plan ${name} was disposed while it ran`);
-      }
-    } catch (error) {
-      if (!this.#isDisposed) {
-        crew.leave(this.id);
-        this.memory.forgetRuns(); // counters of groups that did not run lag behind the others'
-      }
-      throw error;
-    } finally {
-      this.#isRunning = false;
-    }
-  }
-
-  get isDisposed(): boolean {
-    return this.#isDisposed;
-  }
-
-  dispose(): void {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
-    this.#forget();
-    this.memory.dispose();
+    this.id = id;
+    this.exports = code.exports;
   }
 }

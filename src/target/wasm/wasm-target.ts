@@ -5,11 +5,13 @@
 import { BitloomError } from '../../ir/error.ts';
 import type { Machine } from '../../kernel/machine.ts';
 import { platform } from '../../platform/index.ts';
+import { needsAllThreads } from '../plan-groups.ts';
+import type { Crew } from '../runnable-plan.ts';
 import type { CompiledPlan, DeviceBuffer, Pause, Plan, Target } from '../target.ts';
 import { detectFeatures, type WasmFeatures } from './features.ts';
 import { LinearMemory } from './memory.ts';
-import { needsAllThreads, planModule } from './plan-module.ts';
-import { type Crew, PlanMemory, WasmBuffer, WasmPlan } from './wasm-plan.ts';
+import { planModule } from './plan-module.ts';
+import { PlanMemory, WasmBuffer, WasmPlan } from './wasm-plan.ts';
 import { type PlanExports, Workers } from './workers.ts';
 
 export interface WasmOptions {
@@ -121,7 +123,7 @@ export class WasmTarget implements Target {
 }
 
 /** The calling thread as the only one. */
-const ALONE: Crew = {
+const ALONE: Crew<WasmPlan> = {
   runPiece({ exports, memory }) {
     try {
       exports.run(memory.address, 0, 1);
@@ -150,5 +152,6 @@ function machineOf({ relaxedSimd, dotU8, fusedMadd }: WasmFeatures, threads: num
     threads,
     hasFma: relaxedSimd && fusedMadd,
     dot8: dotU8 ? 'u8' : relaxedSimd ? 'u7' : 'none',
+    repeatsFromMemory: false,
   };
 }

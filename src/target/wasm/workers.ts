@@ -4,9 +4,10 @@
  */
 import { BitloomError } from '../../ir/error.ts';
 import type { HostThread, WasmHost } from '../../platform/index.ts';
+import type { Crew } from '../runnable-plan.ts';
 import type { Pause } from '../target.ts';
 import { CONTROL } from './control.ts';
-import type { Crew, WasmBuffer, WasmPlan } from './wasm-plan.ts';
+import type { WasmBuffer, WasmPlan } from './wasm-plan.ts';
 import { threadProgram, type WorkerMessage, type WorkerReply } from './worker-program.ts';
 
 /** What a plan's module exports to the calling thread. */
@@ -17,7 +18,7 @@ export interface PlanExports {
 
 const word = (address: number): number => address >> 2;
 
-export class Workers implements Crew {
+export class Workers implements Crew<WasmPlan> {
   /** Threads that run a plan, the caller included where it works along. */
   readonly threads: number;
   readonly #host: WasmHost;
@@ -114,11 +115,15 @@ export class Workers implements Crew {
 
   /** Takes a plan from all workers; returns when none is in it. */
   drop(plan: number): void {
-    this.leave(plan);
+    this.#leave(plan);
     this.#tell({ kind: 'drop', plan });
   }
 
-  leave(plan: number): void {
+  leave({ id }: WasmPlan): void {
+    this.#leave(id);
+  }
+
+  #leave(plan: number): void {
     const control = this.#control;
     Atomics.compareExchange(control, word(CONTROL.plan), plan, 0);
     while (this.#isBusy() && !this.#loss) {

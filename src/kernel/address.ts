@@ -2,8 +2,8 @@
  * Byte addresses as linear forms: a constant plus terms `coefficient * atom`. In this form the constant
  * goes into the instruction, terms that a loop does not change are summed before it, and equal sums are shared.
  */
-import type { Expr } from '../../kernel/expression.ts';
-import type { Statement } from '../../kernel/language.ts';
+import type { Expr } from './expression.ts';
+import type { Statement } from './language.ts';
 
 /** An expression that is not a sum, with its factor modulo 2^32. */
 export interface Term {
@@ -184,7 +184,8 @@ export class AddressAnalysis {
 
 const NONE: readonly Expr[] = [];
 
-function operandsOf(e: Expr): readonly Expr[] {
+/** The expressions that an expression is made of. */
+export function operandsOf(e: Expr): readonly Expr[] {
   switch (e.kind) {
     case 'unary':
     case 'extract':

@@ -1,55 +1,50 @@
-/** The WebAssembly device: graphs are compiled to one module each and run by all threads. */
+/** A device whose programs are compiled for a target: graphs become plans of kernels. */
 import { compileGraph, type Donation, explain, type Program } from '../compile/index.ts';
 import { type Dials, readDials } from '../ir/config.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { Kernel } from '../kernel/language.ts';
 import { kernelLibrary } from '../kernel/library/index.ts';
 import { platform } from '../platform/index.ts';
-import type { DeviceBuffer } from '../target/target.ts';
-import { WasmTarget } from '../target/wasm/index.ts';
-import type { DeviceOptions } from './create-device.ts';
-import type { Device, DeviceProgram } from './device.ts';
+import type { DeviceBuffer, Target } from '../target/target.ts';
+import type { Device, DeviceName, DeviceProgram } from './device.ts';
 
-export class WasmDevice implements Device {
-  readonly name = 'wasm';
-  readonly #target: WasmTarget;
+/** The dials of this process's environment. */
+export const processDials = (): Dials =>
+  readDials({
+    BITLOOM_CHECK: platform.environment('BITLOOM_CHECK'),
+    BITLOOM_DEBUG: platform.environment('BITLOOM_DEBUG'),
+  });
+
+/** What a device tells of its target. */
+export interface DeviceTraits {
+  readonly name: DeviceName;
+  readonly features: readonly string[];
+  readonly threadsNote?: string | undefined;
+}
+
+export class CompiledDevice implements Device {
+  readonly name: DeviceName;
+  readonly features: readonly string[];
+  readonly threadsNote: string | undefined;
+  readonly #target: Target;
   /** Kernels built so far: the programs of a model share most of theirs. */
   readonly #kernels = new Map<string, Kernel>();
   readonly #dials: Dials;
 
-  private constructor(target: WasmTarget, dials: Dials) {
+  constructor(target: Target, { name, features, threadsNote }: DeviceTraits, dials: Dials) {
     this.#target = target;
+    this.name = name;
+    this.features = features;
+    this.threadsNote = threadsNote;
     this.#dials = dials;
-  }
-
-  /** Throws NO_DEVICE where the engine has no SIMD. */
-  static async create({
-    threads,
-    onWarning = (message) => console.warn(message),
-  }: DeviceOptions = {}): Promise<WasmDevice> {
-    const dials = readDials({
-      BITLOOM_CHECK: platform.environment('BITLOOM_CHECK'),
-      BITLOOM_DEBUG: platform.environment('BITLOOM_DEBUG'),
-    });
-    return new WasmDevice(await WasmTarget.create({ onWarning, ...(threads === undefined ? {} : { threads }) }), dials);
   }
 
   get threads(): number {
     return this.#target.machine.threads;
   }
 
-  get threadsNote(): string | undefined {
-    return this.#target.threadsNote;
-  }
-
-  get features(): readonly string[] {
-    const { relaxedSimd, dotU8 } = this.#target.features;
-    return [
-      'simd128',
-      ...(relaxedSimd ? ['relaxed-simd'] : []),
-      ...(dotU8 ? ['dot-u8'] : []),
-      ...(this.threads > 1 ? ['threads'] : []),
-    ];
+  get panelRows(): number {
+    return this.#target.machine.lanes;
   }
 
   get liveBytes(): number {

@@ -1,0 +1,270 @@
+/**
+ * Random kernels, made from a tape of decisions: nested loops, branches, registers that change, values that live long and
+ * values that are used once, over every operation of the language. What they compute does not depend on the machine:
+ * no NaN's bits reach an integer, and fused multiplications are exact.
+ */
+import { add, and, binary, type Element, type Expr, fma, i32, sub, threadIndex, unary } from '../expression.ts';
+import { type Kernel, KernelBuilder, type Variable } from '../language.ts';
+import type { Bounded } from './random-address.ts';
+import { declareBuffers } from './random-memory.ts';
+import { RandomValues } from './random-values.ts';
+import { Tape } from './tape.ts';
+
+const MAXIMUM_DEPTH = 4;
+/** How often the innermost statement may run: it bounds sums that must stay exact, and time. */
+const MAXIMUM_RUNS = 300;
+const ELEMENTS: readonly Element[] = ['i32', 'f32', 'mask'];
+
+export interface RandomKernel {
+  readonly kernel: Kernel;
+  readonly threads: number;
+}
+
+/** Makes a kernel for machines of so many lanes; vectors of fewer lanes (4 at least) occur in it too. */
+export function randomKernel(decisions: readonly number[], lanes: number): RandomKernel {
+  return new StatementMaker(new Tape(decisions), lanes).build();
+}
+
+class StatementMaker {
+  readonly #tape: Tape;
+  readonly #k: KernelBuilder;
+  readonly #memory: ReturnType<typeof declareBuffers>;
+  readonly #values: RandomValues;
+  readonly #threads: number;
+  /** Registers that any value may be assigned to. */
+  #variables: Variable[] = [];
+  /** Registers that hold exact sums, by `accumulate` alone. */
+  #sums: Variable[] = [];
+  /** Registers of a known range, and how they are kept in it. */
+  #indices: { readonly variable: Variable; readonly mask: number; readonly shift: number }[] = [];
+  /** Bytes of the buffers for results that are taken. */
+  readonly #kept = { i32: 0, f32: 0 };
+  #runs = 1;
+  #hasCrowd = false;
+
+  constructor(tape: Tape, lanes: number) {
+    this.#tape = tape;
+    this.#k = new KernelBuilder('random', lanes);
+    this.#memory = declareBuffers(this.#k);
+    this.#values = new RandomValues(this.#k, tape, this.#memory.regions);
+    this.#threads = tape.once(4) ? 3 : 1;
+  }
+
+  build(): RandomKernel {
+    this.#clearScratch();
+    this.#values.scope.values.push(this.#variable('i32', 1), this.#k.let(add(threadIndex, 5)));
+    this.#index();
+    this.#statements(0);
+    for (const variable of [...this.#variables, ...this.#sums]) this.#keep(variable);
+    return { kernel: this.#k.finish(), threads: this.#threads };
+  }
+
+  /** Scratch holds anything at first. */
+  #clearScratch(): void {
+    const { scratch, scratchFloats, shared } = this.#memory.regions;
+    for (const { buffer, byteOffset, byteLength, isFloat } of [scratch, scratchFloats, shared]) {
+      const { lanes } = this.#k;
+      const type = { element: isFloat ? ('f32' as const) : ('i32' as const), lanes };
+      for (let at = 0; at < byteLength; at += 4 * lanes) {
+        this.#k.store(buffer, isFloat ? 'f32' : 'i32', byteOffset + at, { kind: 'const', type, value: at });
+      }
+    }
+  }
+
+  #statements(depth: number): void {
+    const outer = { scope: this.#values.scope, variables: this.#variables, sums: this.#sums, indices: this.#indices };
+    this.#values.scope = this.#values.nested(outer.scope);
+    [this.#variables, this.#sums, this.#indices] = [[...outer.variables], [...outer.sums], [...outer.indices]];
+    const most = depth === 0 ? 12 : 5;
+    for (let count = 1 + this.#tape.below(most); count > 0; count--) this.#statement(depth);
+    this.#values.scope = outer.scope;
+    this.#indices = outer.indices;
+    // What the outermost block declared is kept at the end.
+    if (depth > 0) [this.#variables, this.#sums] = [outer.variables, outer.sums];
+  }
+
+  #statement(depth: number): void {
+    const nested = () => this.#statements(depth + 1);
+    const tape = this.#tape;
+    const simple: (() => void)[] = [
+      () => this.#store(),
+      () => this.#store(),
+      () => this.#let(),
+      () => this.#let(),
+      () => this.#let(),
+      () => this.#set(),
+      () => this.#set(),
+      () => this.#variables.push(this.#variable(tape.pick(ELEMENTS), this.#values.lanes())),
+      () => this.#index(),
+      () => this.#row(),
+      () => this.#accumulate(),
+      () => this.#copy(),
+    ];
+    const compound: (() => void)[] = [
+      () => this.#loop(nested),
+      () => this.#loop(nested),
+      () => this.#k.if(this.#values.value('mask', 1, 2), nested, tape.once(2) ? nested : () => {}),
+      () => this.#while(nested),
+      () => this.#crowd(nested),
+      () => (this.#threads === 1 && tape.once(3) ? this.#k.barrier() : this.#loop(nested)),
+    ];
+    const isSimple = depth >= MAXIMUM_DEPTH || tape.hasEnded || tape.below(3) !== 2;
+    tape.pick(isSimple ? simple : compound)();
+  }
+
+  #variable(element: Element, lanes: number): Variable {
+    const variable = this.#k.variable(this.#values.value(element, lanes, 1));
+    this.#values.scope.values.push(variable);
+    return variable;
+  }
+
+  #let(): void {
+    const value = this.#k.let(this.#values.value(this.#tape.pick(ELEMENTS), this.#values.lanes(), 3));
+    if (value.kind === 'var') this.#values.scope.values.push(value);
+  }
+
+  #set(): void {
+    if (this.#indices.length > 0 && this.#tape.once(3)) {
+      const { variable, mask, shift } = this.#tape.pick(this.#indices);
+      this.#k.set(variable, sub(and(this.#values.value('i32', 1, 1), mask), shift));
+    } else if (this.#variables.length > 0) {
+      const variable = this.#tape.pick(this.#variables);
+      this.#k.set(variable, this.#values.value(variable.type.element, variable.type.lanes, 2));
+    }
+  }
+
+  /** A variable whose range is known. */
+  #index(): void {
+    const [mask, shift] = [this.#tape.pick([7, 3, 15] as const), this.#tape.below(4)];
+    const variable = this.#k.variable(sub(and(this.#values.value('i32', 1, 1), mask), shift));
+    this.#indices.push({ variable, mask, shift });
+    this.#values.scope.values.push(variable);
+    this.#values.scope.bounded.push({ value: variable, low: -shift, high: mask - shift });
+  }
+
+  /** A register with a multiple of a term, as the start of a row. */
+  #row(): void {
+    const factor = this.#tape.pick([4, 12, 1, 20] as const);
+    const { value, low, high } = this.#values.term();
+    const row = this.#k.let(binary('mul', value, factor));
+    this.#values.scope.bounded.push({ value: row, low: low * factor, high: high * factor });
+  }
+
+  #store(): void {
+    const [tape, values, k] = [this.#tape, this.#values, this.#k];
+    const lanes = values.lanes();
+    if (tape.once(3)) {
+      const [buffer, memory, at] = values.place(tape.pick(['floats', 'scratchFloats'] as const), 'f32', lanes);
+      k.store(buffer, memory, at, values.value('f32', lanes, 3));
+      return;
+    }
+    const value = values.value('i32', lanes, 3);
+    const [buffer, memory, at] = values.place(
+      tape.pick(['integers', 'scratch', 'shared'] as const),
+      values.memory(),
+      lanes,
+    );
+    k.store(buffer, memory, at, value);
+  }
+
+  /** A load that passes a store to the same buffer before it is used. */
+  #copy(): void {
+    const [tape, values, k] = [this.#tape, this.#values, this.#k];
+    const lanes = values.lanes();
+    const isFloat = tape.once(2);
+    const [region, memory] = isFloat ? (['floats', 'f32'] as const) : (['integers', 'i32'] as const);
+    const first = k.let(k.load(...values.place(region, memory, lanes), lanes));
+    const second = k.let(k.load(...values.place(region, memory, lanes), lanes));
+    k.store(...values.place(region, memory, lanes), second);
+    k.store(...values.place(region, memory, lanes), first);
+  }
+
+  /** Leaves a value where the check finds it, each in a place of its own as long as there is room. */
+  #keep(value: Expr): void {
+    const word = value.type.element === 'mask' ? unary('mask_to_i32', value) : value;
+    const element = word.type.element as 'f32' | 'i32';
+    const { buffer, byteLength } = this.#memory.kept[element];
+    const bytes = 4 * word.type.lanes;
+    const at = this.#kept[element];
+    const place = at + bytes <= byteLength ? at : 0;
+    this.#kept[element] = place + bytes;
+    this.#k.store(buffer, element, place, word);
+  }
+
+  /** Sums of products, exact as floats and as integers. */
+  #accumulate(): void {
+    const [tape, values, k] = [this.#tape, this.#values, this.#k];
+    if (this.#sums.length === 0 || tape.once(3)) {
+      const type = { element: tape.pick(['f32', 'i32'] as const), lanes: values.lanes() };
+      this.#sums.push(k.variable({ kind: 'const', type, value: 0 }));
+      values.scope.values.push(this.#sums.at(-1)!);
+    }
+    const sum = tape.pick(this.#sums);
+    const { element, lanes } = sum.type;
+    k.set(sum, element === 'f32' ? fma(values.exact(lanes), values.exact(lanes), sum) : values.dot(sum, lanes, 1));
+  }
+
+  /** Runs `body` as what happens at most `count` times. */
+  #repeated(count: number, body: () => void): void {
+    const outer = this.#runs;
+    this.#runs *= Math.max(1, count);
+    body();
+    this.#runs = outer;
+  }
+
+  #bound(low: number, high: number): Bounded {
+    const tape = this.#tape;
+    const value = tape.between(low, high);
+    if (!tape.once(3)) return { value: i32(value), low: value, high: value };
+    const shift = 1 - low;
+    return { value: sub(and(this.#values.value('i32', 1, 1), 3), shift), low: -shift, high: 3 - shift };
+  }
+
+  #loop(nested: () => void): void {
+    const [tape, k] = [this.#tape, this.#k];
+    const [start, end] = [this.#bound(-2, 2), this.#bound(1, 5)];
+    const step = 1 + tape.below(3);
+    const count = Math.ceil((end.high - start.low) / step);
+    if (this.#runs * count > MAXIMUM_RUNS) return this.#let();
+    k.loop(start.value, end.value, step, (index) =>
+      this.#repeated(count, () => {
+        const outer = this.#values.scope;
+        this.#values.scope = this.#values.nested(outer);
+        this.#values.scope.values.push(index);
+        this.#values.scope.bounded.push({ value: index, low: start.low, high: Math.max(start.low, end.high - 1) });
+        nested();
+        this.#values.scope = outer;
+      }),
+    );
+  }
+
+  #while(nested: () => void): void {
+    const [tape, k] = [this.#tape, this.#k];
+    const count = tape.below(4);
+    if (this.#runs * count > MAXIMUM_RUNS) return this.#let();
+    const left = k.variable(i32(count));
+    const isLeft = binary('gt', left, 0);
+    k.while(tape.once(3) ? binary('and', isLeft, this.#values.value('mask', 1, 1)) : isLeft, () => {
+      k.set(left, sub(left, 1));
+      this.#repeated(count, nested);
+    });
+  }
+
+  /** More values at a time than a machine has registers. */
+  #crowd(nested: () => void): void {
+    const tape = this.#tape;
+    if (this.#hasCrowd) return this.#loop(nested);
+    this.#hasCrowd = true;
+    const kinds = Array.from({ length: 1 + tape.below(3) }, () => ({
+      element: tape.pick(ELEMENTS),
+      lanes: tape.once(2) ? 1 : tape.pick(this.#values.widths),
+    }));
+    const crowd = Array.from({ length: tape.between(12, 60) }, () => {
+      const { element, lanes } = tape.pick(kinds);
+      return this.#k.let(this.#values.value(element, lanes, 2));
+    });
+    nested();
+    for (const value of crowd) this.#keep(value);
+    nested();
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Addresses as x86-64 takes them: base + index * scale + constant. What a loop leaves unchanged of an address is summed
+ * before it and becomes the base; one changing term is the index; more are summed, and equal sums are shared.
+ */
+import {
+  AddressAnalysis,
+  type Effects,
+  NO_TERMS,
+  sumKey,
+  type Term,
+  type TermSum,
+  termSum,
+} from '../../kernel/address.ts';
+import type { Expr } from '../../kernel/expression.ts';
+import type { Statement } from '../../kernel/language.ts';
+import type { Signs } from './signs.ts';
+import type { Use, VirtualCode, VirtualMemory, VirtualRegister } from './virtual-code.ts';
+
+/** A sum that is in a register already. */
+interface Sum {
+  readonly register: VirtualRegister;
+  readonly terms: readonly Term[];
+}
+
+const SCALES: ReadonlySet<number> = new Set([1, 2, 4, 8]);
+/** In keys, the buffer of sums that belong to none. */
+const NO_BUFFER = -3;
+
+const wide = (register: VirtualRegister): Use => ({ register, kind: 'r64' });
+
+export class AddressCode {
+  readonly #code: VirtualCode;
+  readonly #signs: Signs;
+  readonly #value: (e: Expr) => VirtualRegister;
+  readonly #pointer: (buffer: number) => VirtualRegister;
+  readonly #analysis = new AddressAnalysis();
+  /** Sums by key, valid at the current point of the code. */
+  #sums = new Map<string, Sum>();
+  /** Registers that some sum was ever made from. */
+  readonly #used = new Set<number>();
+  /** What the enclosing loops change, innermost last. */
+  readonly #loops: Effects[] = [];
+
+  /** `value` computes a scalar i32, `pointer` gives the address of a buffer or scratch region. */
+  constructor(
+    code: VirtualCode,
+    signs: Signs,
+    value: (e: Expr) => VirtualRegister,
+    pointer: (buffer: number) => VirtualRegister,
+  ) {
+    this.#code = code;
+    this.#signs = signs;
+    this.#value = value;
+    this.#pointer = pointer;
+  }
+
+  /** The memory operand of an access. */
+  operand(buffer: number, byteOffset: Expr): VirtualMemory {
+    const { sum, constant } = this.#analysis.formOf(byteOffset);
+    const loop = this.#loops.at(-1);
+    const fixed = loop ? fixedPart(sum, loop) : NO_TERMS;
+    const base = this.#sum(buffer, fixed);
+    const changing = sum.terms.filter((t) => !fixed.terms.includes(t));
+    const place = { kind: 'mem' as const, base, displacement: constant };
+    const [first] = changing;
+    if (!first) return place;
+    if (changing.length === 1 && SCALES.has(first.coefficient)) {
+      const scale = first.coefficient as 1 | 2 | 4 | 8;
+      return { ...place, index: this.#extended(first), scale };
+    }
+    return { ...place, index: this.#sum(NO_BUFFER, termSum(changing)), scale: 1 };
+  }
+
+  /** Runs `body` with its own sums; those that it makes do not outlive it. */
+  scope(body: () => void): void {
+    const outer = this.#sums;
+    this.#sums = new Map(outer);
+    body();
+    this.#sums = outer;
+  }
+
+  /** Drops sums that a statement makes wrong. */
+  forget(s: Statement): void {
+    if (s.kind === 'assign') this.#drop(s.target.id);
+    else for (const register of this.#analysis.effectsOf(s).assigned) this.#drop(register);
+  }
+
+  /** Registers that a statement gives values. */
+  assignedBy(s: Statement): ReadonlySet<number> {
+    return this.#analysis.effectsOf(s).assigned;
+  }
+
+  #drop(register: number): void {
+    if (!this.#used.has(register)) return;
+    for (const [key, { terms }] of this.#sums) {
+      if (terms.some((t) => t.registers.includes(register))) this.#sums.delete(key);
+    }
+  }
+
+  /** Sums what a loop does not change of its addresses, then emits the loop. */
+  hoisted(statement: Statement, loop: () => void): void {
+    const effects = this.#analysis.effectsOf(statement);
+    this.forget(statement);
+    this.scope(() => {
+      for (const { buffer, sum } of effects.sums.values()) {
+        const fixed = fixedPart(sum, effects);
+        if (fixed.terms.length > 0) this.#sum(buffer, fixed);
+      }
+      this.#loops.push(effects);
+      loop();
+      this.#loops.pop();
+    });
+  }
+
+  /** A register with the buffer's address plus a sum, from the longest part that the loop around this point leaves unchanged. */
+  #sum(buffer: number, sum: TermSum): VirtualRegister {
+    if (sum.terms.length === 0) return this.#pointer(buffer);
+    const key = sumKey(buffer, sum, 0);
+    const known = this.#sums.get(key);
+    if (known) return known.register;
+    const loop = this.#loops.at(-1);
+    const fixed = loop ? fixedPart(sum, loop) : NO_TERMS;
+    const base = fixed.terms.length === sum.terms.length ? NO_TERMS : fixed;
+    const rest = sum.terms.filter((t) => !base.terms.includes(t));
+    const start = base.terms.length > 0 || buffer !== NO_BUFFER ? this.#sum(buffer, base) : undefined;
+    const register = this.#added(start, rest);
+    if (sum.isMovable) this.#remember(key, register, sum.terms);
+    return register;
+  }
+
+  #remember(key: string, register: VirtualRegister, terms: readonly Term[]): void {
+    this.#sums.set(key, { register, terms });
+    for (const { registers } of terms) for (const id of registers) this.#used.add(id);
+  }
+
+  /** start + terms in a new register; without a start the sum of the terms alone. */
+  #added(start: VirtualRegister | undefined, terms: readonly Term[]): VirtualRegister {
+    let sum = start;
+    for (const term of terms) sum = this.#plus(sum, term);
+    return sum!;
+  }
+
+  #plus(sum: VirtualRegister | undefined, term: Term): VirtualRegister {
+    const code = this.#code;
+    const { coefficient } = term;
+    const value = this.#extended(term);
+    const result = code.register('r64');
+    if (SCALES.has(coefficient)) {
+      const scale = coefficient as 1 | 2 | 4 | 8;
+      if (sum) code.write('lea', wide(result), { kind: 'mem', base: sum, index: value, scale });
+      else if (scale === 1) code.write('mov', wide(result), wide(value));
+      else code.write('lea', wide(result), { kind: 'mem', index: value, scale });
+      return result;
+    }
+    const product = sum ? code.register('r64') : result;
+    code.write('imul', wide(product), wide(value), { kind: 'imm', value: coefficient });
+    if (sum) code.write('lea', wide(result), { kind: 'mem', base: sum, index: product, scale: 1 });
+    return result;
+  }
+
+  /** A term's atom in 64 bits. */
+  #extended({ atom, key, registers, isMovable }: Term): VirtualRegister {
+    if (this.#signs.isNatural(atom)) return this.#value(atom);
+    const name = `signed:${key}`;
+    const known = this.#sums.get(name);
+    if (known) return known.register;
+    const result = this.#code.register('r64');
+    this.#code.write('movsxd', wide(result), { register: this.#value(atom), kind: 'r32' });
+    if (isMovable) this.#remember(name, result, [{ atom, coefficient: 1, key, registers, isMovable }]);
+    return result;
+  }
+}
+
+/** The terms that a loop leaves unchanged. */
+function fixedPart(sum: TermSum, { assigned }: Effects): TermSum {
+  const fixed = sum.terms.filter((t) => t.isMovable && !t.registers.some((r) => assigned.has(r)));
+  return fixed.length === sum.terms.length ? sum : termSum(fixed);
+}

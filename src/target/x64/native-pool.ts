@@ -1,0 +1,134 @@
+/**
+ * Memory that tensors and plans own outside JavaScript's heap: small pieces from shared chunks, large ones as mappings of
+ * their own. Pages that were never written cost nothing.
+ */
+import { BitloomError } from '../../ir/error.ts';
+import type { NativeHost, NativeMemory } from '../../platform/index.ts';
+import { FreeRanges } from '../free-ranges.ts';
+import { checkWindow, type DeviceBuffer } from '../target.ts';
+
+/** Small pieces share mappings of this size. */
+const CHUNK_BYTES = 16 << 20;
+/** From this size on a piece is a mapping of its own. */
+const OWN_BYTES = 4 << 20;
+const ALIGNMENT = 64;
+
+const align = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
+
+interface Chunk {
+  readonly memory: NativeMemory;
+  readonly free: FreeRanges;
+}
+
+/** An allocation, freed once by `dispose`, or a window of one. */
+export class NativeBuffer implements DeviceBuffer {
+  readonly address: number;
+  readonly byteLength: number;
+  readonly #memory: NativeMemory;
+  readonly #whole: NativeBuffer | undefined;
+  readonly #free: () => void;
+  #isDisposed = false;
+
+  constructor(memory: NativeMemory, address: number, byteLength: number, free: () => void, whole?: NativeBuffer) {
+    this.#memory = memory;
+    this.address = address;
+    this.byteLength = byteLength;
+    this.#free = free;
+    this.#whole = whole;
+  }
+
+  get isDisposed(): boolean {
+    return this.#isDisposed || (this.#whole?.isDisposed ?? false);
+  }
+
+  /** The memory itself. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.#memory.view(this.address - this.#memory.address, this.byteLength);
+  }
+
+  slice(byteOffset: number, byteLength: number): NativeBuffer {
+    checkWindow(this, byteOffset, byteLength);
+    return new NativeBuffer(this.#memory, this.address + byteOffset, byteLength, () => {}, this);
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#free();
+  }
+}
+
+export class NativePool {
+  readonly #host: NativeHost;
+  /** Whether every piece lies between pages that nobody may touch. */
+  readonly #isGuarded: boolean;
+  readonly #chunks: Chunk[] = [];
+  /** Pieces of chunks in use. */
+  #nPieces = 0;
+  #isClosed = false;
+  #liveBytes = 0;
+
+  constructor(host: NativeHost, isGuarded: boolean) {
+    this.#host = host;
+    this.#isGuarded = isGuarded;
+  }
+
+  /** Bytes allocated and not freed, as they were asked for. */
+  get liveBytes(): number {
+    return this.#liveBytes;
+  }
+
+  /** Uninitialised memory, 64-byte aligned. Throws OUT_OF_MEMORY. */
+  allocate(byteLength: number): NativeBuffer {
+    if (!Number.isInteger(byteLength) || byteLength < 0)
+      throw new BitloomError('INVALID_ARGUMENT', `cannot allocate ${byteLength} bytes`, { byteLength });
+    const size = align(byteLength);
+    const buffer =
+      this.#isGuarded || size >= OWN_BYTES ? this.#ownMapping(size, byteLength) : this.#piece(size, byteLength);
+    this.#liveBytes += byteLength;
+    return buffer;
+  }
+
+  #ownMapping(size: number, byteLength: number): NativeBuffer {
+    const memory = this.#isGuarded ? this.#host.allocateGuarded(size) : this.#host.allocate(size);
+    return new NativeBuffer(memory, memory.address, byteLength, () => {
+      this.#liveBytes -= byteLength;
+      memory.dispose();
+    });
+  }
+
+  #piece(size: number, byteLength: number): NativeBuffer {
+    for (const chunk of this.#chunks) {
+      const start = chunk.free.take(size);
+      if (start !== undefined) return this.#of(chunk, start, size, byteLength);
+    }
+    const memory = this.#host.allocate(CHUNK_BYTES);
+    const free = new FreeRanges();
+    free.release(memory.address, memory.address + CHUNK_BYTES);
+    const chunk = { memory, free };
+    this.#chunks.push(chunk);
+    return this.#of(chunk, free.take(size)!, size, byteLength);
+  }
+
+  #of({ memory, free }: Chunk, start: number, size: number, byteLength: number): NativeBuffer {
+    this.#nPieces++;
+    return new NativeBuffer(memory, start, byteLength, () => {
+      this.#liveBytes -= byteLength;
+      this.#nPieces--;
+      free.release(start, start + size);
+      this.#letGo();
+    });
+  }
+
+  /** Lets the chunks go once nothing in them is in use. */
+  close(): void {
+    this.#isClosed = true;
+    this.#letGo();
+  }
+
+  #letGo(): void {
+    if (!this.#isClosed || this.#nPieces > 0) return;
+    for (const { memory } of this.#chunks) memory.dispose();
+    this.#chunks.length = 0;
+  }
+}
