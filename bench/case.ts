@@ -13,6 +13,7 @@ export const UNITS = {
   gops: { name: 'GOP/s', scale: 1e-9, better: 'higher' },
   bandwidth: { name: 'GB/s', scale: 1e-9, better: 'higher' },
   tokens: { name: 'tokens/s', scale: 1, better: 'higher' },
+  matrices: { name: 'matrices/s', scale: 1, better: 'higher' },
   milliseconds: { name: 'ms', scale: 1, better: 'lower' },
   megabytes: { name: 'MB', scale: 1, better: 'lower' },
 } as const satisfies Record<string, Unit>;
@@ -28,9 +29,25 @@ export interface Contender {
   readonly node: 'newest' | 'current';
   /** Units of the case per unit of the contender's own work: a bandwidth probe as tokens per byte. 1 if absent. */
   readonly workRatio?: number;
+  /** Bytes that one unit of the case reads from memory: the report then tells GB/s, and the time of one unit, as well. */
+  readonly bytesPerUnit?: number;
 }
 
-/** Something the project promised: ours against one contender (or `roofline`), as a ratio of medians. */
+/** Thread counts that are measured. */
+export const THREADS = [1, 2] as const;
+
+export const plural = (threads: number): string => `${threads} thread${threads > 1 ? 's' : ''}`;
+
+/** One contender; its thread count is part of the options, so that every adapter gets it the same way. */
+export const contender = (
+  name: string,
+  role: Contender['role'],
+  adapter: string,
+  options: Options,
+  node: Contender['node'] = 'newest',
+): Contender => ({ name, role, adapter, options, node });
+
+/** Something the project promised: ours against one contender, the `roofline` or the `best peer`, as a ratio of medians. */
 export interface Goal {
   readonly against: string;
   readonly atLeast: number;

@@ -1,24 +1,12 @@
 /** The table of all cases. Adding a contender or a case is adding a row here and, at most, one adapter. */
-import { type Case, type Contender, UNITS, type Unit } from './case.ts';
+import { type Case, type Contender, contender, plural, THREADS, UNITS, type Unit } from './case.ts';
 import type { ModelFormat, ModelSize } from './generate-model.ts';
-import { BYTES_PER_WEIGHT, modelCost } from './model-cost.ts';
+import { BYTES_PER_WEIGHT, CONTEXT_LENGTH, modelCost } from './model-cost.ts';
+import { nativeCases } from './native-cases.ts';
 import type { ProbeKind } from './probe.ts';
 
-const THREADS = [1, 2] as const;
 /** Working set of a probe that stays in the last-level cache but in no smaller one. */
 const CACHED_BYTES = 9_437_184;
-
-type Role = Contender['role'];
-type NodeChoice = Contender['node'];
-
-/** One contender; its thread count is part of the options, so that every adapter gets it the same way. */
-const contender = (
-  name: string,
-  role: Role,
-  adapter: string,
-  options: Contender['options'],
-  node: NodeChoice = 'newest',
-): Contender => ({ name, role, adapter, options, node });
 
 const ours = (work: string, threads: number, more: Contender['options'] = {}, name = 'bitloom'): Contender =>
   contender(name, 'ours', 'bitloom', { work, threads, ...more });
@@ -32,8 +20,6 @@ const ceiling = (probe: ProbeKind, threads: number, workingSetBytes = 0, workRat
   }),
   workRatio,
 });
-
-const plural = (threads: number): string => `${threads} thread${threads > 1 ? 's' : ''}`;
 
 /** The roofline itself, in the newest Node and in the one that runs this script. */
 function machineCases(dramBytes: number): Case[] {
@@ -94,8 +80,8 @@ function gemvCases(): Case[] {
       unit: UNITS.gflops,
       isQuick: true,
       contenders: [
-        ours('gemv', threads, { size }),
-        contender('onnxruntime-web', 'peer', 'onnxruntime-web', { work: 'gemv', size, threads }),
+        ours('int4', threads, { size }),
+        contender('onnxruntime-web', 'peer', 'onnxruntime-web', { work: 'int4', size, threads }),
         ceiling('read', threads, bytes, flopsPerByte),
         ceiling('dot8', threads),
       ],
@@ -110,8 +96,6 @@ function gemvCases(): Case[] {
 /** Name of the model that needs no file of bench/models. */
 export const EMBEDDED_MODEL = 'tiny';
 const PROMPT_TOKENS = 128;
-/** Context that the models are loaded with by default: their own. */
-const CONTEXT_LENGTH = 2048;
 
 /** Prefill and decode of one random-weight model, against native llama.cpp and what the machine allows. */
 function modelCases(size: ModelSize, format: ModelFormat, isQuick: boolean): Case[] {
@@ -289,6 +273,7 @@ export const allCases = (dramBytes: number): Case[] => [
   ...modelCases('1.1B', 'Q4_0', false),
   ...threadCases(),
   ...coldCases(),
+  ...nativeCases(dramBytes),
   ...chromiumModelCases(),
   ...chromiumCases(),
 ];

@@ -1,5 +1,6 @@
 // Writes a random-weight GGUF file. Usage: node bench/generate-model.js SIZE FORMAT [--seed N] [--out FILE],
-// with SIZE 15M, 110M or 1.1B and FORMAT F16, Q8_0 or Q4_0. Bundled first, for versions of Node that cannot read TypeScript.
+// with SIZE 15M, 110M or 1.1B and FORMAT F16, BF16, Q8_0, Q4_0, Q4_K, Q3_K or Q2_K. Bundled first, for versions of Node that
+// cannot read TypeScript.
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';

@@ -4,10 +4,12 @@ import { tokenizerFromGguf } from '../src/text/index.ts';
 import { MODEL_FORMATS, type ModelFormat, modelChoice, randomModel } from './generate-model.ts';
 import { RandomWords } from './random-blocks.ts';
 
-/** The bytes of one matrix; the table of tokens would take seconds. */
+const SIZE = 768;
+
+/** The bytes of one matrix [768, 768]; the table of tokens would take seconds. */
 async function matrixBytes(format: ModelFormat, seed: number): Promise<Uint8Array> {
-  const tensor = randomModel('15M', format, seed).tensors.find(({ name }) => name === 'blk.0.attn_q.weight')!;
-  expect([tensor.shape, tensor.element]).toEqual([[288, 288], weightFormat(format).element]);
+  const tensor = randomModel('110M', format, seed).tensors.find(({ name }) => name === 'blk.0.attn_q.weight')!;
+  expect([tensor.shape, tensor.element]).toEqual([[SIZE, SIZE], weightFormat(format).element]);
   const pieces: Uint8Array[] = [];
   for await (const piece of (tensor.data as () => Iterable<Uint8Array>)()) pieces.push(piece);
   return new Uint8Array(Buffer.concat(pieces));
@@ -15,11 +17,11 @@ async function matrixBytes(format: ModelFormat, seed: number): Promise<Uint8Arra
 
 it.each(MODEL_FORMATS)('makes %s matrices of the asked deviation around zero, by seed', async (format) => {
   const bytes = await matrixBytes(format, 1);
-  const values = unpack(weightFormat(format).element, bytes, 288, 288);
+  const values = unpack(weightFormat(format).element, bytes, SIZE, SIZE);
   const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
   const deviation = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
-  expect(deviation * Math.sqrt(288)).toBeGreaterThan(0.7);
-  expect(deviation * Math.sqrt(288)).toBeLessThan(1.4);
+  expect(deviation * Math.sqrt(SIZE)).toBeGreaterThan(0.7);
+  expect(deviation * Math.sqrt(SIZE)).toBeLessThan(1.4);
   expect(Math.abs(mean)).toBeLessThan(0.02 * deviation);
   expect(Buffer.compare(bytes, await matrixBytes(format, 1))).toBe(0);
   expect(Buffer.compare(bytes, await matrixBytes(format, 2))).not.toBe(0);
@@ -42,6 +44,8 @@ it('fills memory with words that differ', () => {
 
 it('names what there is to choose from', () => {
   expect(modelChoice('1.1B', 'F16')).toEqual({ size: '1.1B', format: 'F16' });
+  expect(modelChoice('110M', 'Q2_K')).toEqual({ size: '110M', format: 'Q2_K' });
+  expect(() => modelChoice('15M', 'Q2_K')).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   expect(() => modelChoice('7B', 'F16')).toThrow(
     expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('110M') }),
   );

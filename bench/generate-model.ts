@@ -1,15 +1,17 @@
 /**
  * Random-weight Llama-shaped GGUF files for the bench: real shapes, formats and vocabulary size, no download.
- * Usage: node bench/generate-model.js SIZE FORMAT [--seed N] [--out FILE]; SIZE 15M, 110M or 1.1B; FORMAT F16, Q8_0 or Q4_0.
+ * Usage: node bench/generate-model.js SIZE FORMAT [--seed N] [--out FILE]; SIZE 15M, 110M or 1.1B;
+ * FORMAT F16, BF16, Q8_0, Q4_0, Q4_K, Q3_K or Q2_K (not of 15M: rows of 288 are no whole super-blocks).
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { f32Value, type GgufContent, ggufPieces, type MetadataInput, type TensorSource } from '../src/format/index.ts';
+import { isPacked } from '../src/ir/dtype.ts';
 import { BitloomError } from '../src/ir/error.ts';
 import { byteLength } from '../src/ir/shape.ts';
 import { platform } from '../src/platform/node.ts';
 import { pack, weightFormat } from '../src/quant/index.ts';
-import { RandomWords, SHAPERS } from './random-blocks.ts';
+import { RandomWords, randomElements, SHAPERS } from './random-blocks.ts';
 import { syntheticVocabulary } from './synthetic-vocabulary.ts';
 
 interface ModelShape {
@@ -35,7 +37,16 @@ export const MODEL_FORMATS = Object.keys(SHAPERS) as ModelFormat[];
 const VOCAB_SIZE = 32000;
 const CONTEXT_LENGTH = 2048;
 const PIECE_BYTES = 2 ** 22;
-const FILE_TYPES: Readonly<Record<ModelFormat, number>> = { F16: 1, Q4_0: 2, Q8_0: 7 };
+/** As llama.cpp numbers them (`llama_ftype`); the K formats as the kinds that have no other matrices. */
+const FILE_TYPES: Readonly<Record<ModelFormat, number>> = {
+  F16: 1,
+  Q4_0: 2,
+  Q8_0: 7,
+  Q2_K: 10,
+  Q3_K: 11,
+  Q4_K: 14,
+  BF16: 32,
+};
 
 /** A matrix of random elements with standard deviation `deviation`. */
 function matrix(
@@ -51,11 +62,7 @@ function matrix(
     const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
     for (let row = 0; row < shape[0]; row += step) {
       const size = Math.min(step, shape[0] - row) * rowBytes;
-      const words = new Uint32Array(Math.ceil(size / 4));
-      random.fill(words);
-      const bytes = new Uint8Array(words.buffer, 0, size);
-      SHAPERS[format](bytes, deviation);
-      yield bytes;
+      yield randomElements(format, size, deviation, random);
     }
   }
   return { name, element, shape, data: pieces };
@@ -132,10 +139,21 @@ export function modelChoice(
 ): { size: ModelSize; format: ModelFormat } {
   const isSize = (name: string | undefined): name is ModelSize => name !== undefined && name in MODEL_SHAPES;
   const isFormat = (name: string | undefined): name is ModelFormat => name !== undefined && name in SHAPERS;
-  if (isSize(size) && isFormat(format)) return { size, format };
+  if (isSize(size) && isFormat(format)) {
+    requireWholeBlocks(size, format);
+    return { size, format };
+  }
   const sizes = Object.keys(MODEL_SHAPES).join(', ');
   throw new BitloomError(
     'INVALID_ARGUMENT',
     `choose a size of ${sizes} and a format of ${MODEL_FORMATS.join(', ')}, not ${size} and ${format}`,
   );
+}
+
+function requireWholeBlocks(size: ModelSize, format: ModelFormat): void {
+  const { dim, ffnDim } = MODEL_SHAPES[size];
+  const { element } = weightFormat(format);
+  if (!isPacked(element) || [dim, ffnDim].every((n) => n % element.blockSize === 0)) return;
+  const message = `${size} has rows of ${dim}, which are no whole blocks of ${format}; choose a larger size or another format`;
+  throw new BitloomError('INVALID_ARGUMENT', message, { size, format });
 }

@@ -96,7 +96,7 @@ async function main(): Promise<void> {
   const { values, positionals } = parse();
   if (values.help) return void process.stdout.write(USAGE);
   const known = allCases(dramBytes());
-  const list = known.map(({ name, title }) => `${name.padEnd(24)} ${title}\n`).join('');
+  const list = known.map(({ name, title }) => `${name.padEnd(32)} ${title}\n`).join('');
   if (values.list) return void process.stdout.write(list);
   const isMeant = (name: string, wanted: string): boolean =>
     known.some((task) => task.name === wanted) ? name === wanted : name.includes(wanted);

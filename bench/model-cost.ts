@@ -1,7 +1,20 @@
 /** What one token of a random-weight model costs by arithmetic alone: the basis of its ceilings. */
-import { MODEL_SHAPES, type ModelFormat, type ModelSize } from './generate-model.ts';
+import { isPacked } from '../src/ir/dtype.ts';
+import { weightFormat } from '../src/quant/index.ts';
+import { MODEL_FORMATS, MODEL_SHAPES, type ModelFormat, type ModelSize } from './generate-model.ts';
 
-export const BYTES_PER_WEIGHT: Readonly<Record<ModelFormat, number>> = { F16: 2, Q8_0: 34 / 32, Q4_0: 18 / 32 };
+const FLOAT_BYTES = 2;
+
+function bytesPerWeight(format: ModelFormat): number {
+  const { element } = weightFormat(format);
+  return isPacked(element) ? element.blockBytes / element.blockSize : FLOAT_BYTES;
+}
+
+export const BYTES_PER_WEIGHT = Object.fromEntries(MODEL_FORMATS.map((f) => [f, bytesPerWeight(f)])) as Readonly<
+  Record<ModelFormat, number>
+>;
+/** Context that the models are loaded with by default: their own. */
+export const CONTEXT_LENGTH = 2048;
 const VOCAB_SIZE = 32_000;
 const CACHE_BYTES = 2;
 
@@ -28,4 +41,10 @@ export function modelCost(size: ModelSize): ModelCost {
     fileWeights: layerWeights + (isTied ? table : 2 * table),
     cacheBytesPerToken: 2 * CACHE_BYTES * layers * kvDim,
   };
+}
+
+/** Bytes that decoding one token reads at least: weights once, and the cache of `positions` tokens before it. */
+export function bytesPerDecodedToken(size: ModelSize, format: ModelFormat, positions: number): number {
+  const { decodeWeights, cacheBytesPerToken } = modelCost(size);
+  return decodeWeights * BYTES_PER_WEIGHT[format] + positions * cacheBytesPerToken;
 }

@@ -50,6 +50,23 @@ describe('report', () => {
     expect(checkGoal(busy, { against: 'rival', atLeast: 1 }).text).toBe('1× rival: 1.00× (noisy)');
   });
 
+  it('takes the best peer of those that were measured', () => {
+    const goal = { against: 'best peer', atLeast: 1.5 };
+    const rivals = [outcome('better', 'peer', 25), outcome('broken', 'peer', 0, 'failed: x')];
+    const higher = result(UNITS.tokens, [...speed.outcomes, ...rivals]);
+    expect(checkGoal(higher, goal)).toEqual({ text: '1.5× the best peer, better: 1.60×', isMet: true });
+    const lower = result(UNITS.milliseconds, [...speed.outcomes, ...rivals]);
+    expect(checkGoal(lower, goal).text).toContain('the best peer, rival: 0.50×');
+    const alone = result(UNITS.tokens, speed.outcomes.slice(0, 1));
+    expect(checkGoal(alone, goal)).toEqual({ text: '1.5× the best peer: not measured', isMet: null });
+  });
+
+  it('tells bandwidth and time where it knows the bytes', () => {
+    const [first] = speed.outcomes as [Outcome];
+    const reading = { ...first, contender: { ...first.contender, bytesPerUnit: 5e8 } };
+    expect(renderCase(result(UNITS.matrices, [reading]))).toContain('| 40.0 (40.0–40.0); 20.0 GB/s, 25.0 ms each |');
+  });
+
   it('claims nothing about what was not measured', () => {
     expect(checkGoal(speed, { against: 'gone', atLeast: 2 }).isMet).toBeNull();
     expect(renderCase(speed)).toContain('| gone | – | – | – | – | absent: not installed |');

@@ -22,6 +22,14 @@ export function roofline({ outcomes }: CaseResult): Outcome | undefined {
     .toSorted((a, b) => median(a) - median(b))[0];
 }
 
+/** The peer with the best value; undefined where none was measured. */
+export function bestPeer({ task, outcomes }: CaseResult): Outcome | undefined {
+  const sign = task.unit.better === 'higher' ? -1 : 1;
+  return outcomes
+    .filter((o) => o.contender.role === 'peer' && isPresent(o))
+    .toSorted((a, b) => sign * (median(a) - median(b)))[0];
+}
+
 /** How many times better the first outcome is than the second: above 1 is better in either direction. */
 export function advantage({ task }: CaseResult, subject: Outcome, other: Outcome): number {
   const ratio = median(subject) / median(other);
@@ -39,6 +47,12 @@ function sampleNote({ summary: { quiet, total, basis } }: Outcome): string {
   return `${quiet} quiet of ${total}${basis === 'quiet' ? '' : ': noisy'}`;
 }
 
+/** What a value means besides: bytes per second, and the time of one unit. */
+function furtherUnits({ contender: { bytesPerUnit }, summary }: Outcome): string {
+  if (bytesPerUnit === undefined) return '';
+  return `; ${digits((summary.median * bytesPerUnit) / 1e9)} GB/s, ${digits(1000 / summary.median)} ms each`;
+}
+
 function row(result: CaseResult, outcome: Outcome): string[] {
   const { contender, summary, missing, note } = outcome;
   if (missing !== null) return [contender.name, '–', '–', '–', '–', missing.split('\n', 1)[0]!];
@@ -48,7 +62,7 @@ function row(result: CaseResult, outcome: Outcome): string[] {
   const hasShare = roof !== undefined && contender.role !== 'ceiling';
   return [
     contender.name,
-    `${digits(summary.median)} (${digits(summary.lower)}–${digits(summary.upper)})`,
+    `${digits(summary.median)} (${digits(summary.lower)}–${digits(summary.upper)})${furtherUnits(outcome)}`,
     hasRatio ? `${digits(advantage(result, subject, outcome))}×` : '',
     hasShare ? `${((100 * median(outcome)) / median(roof)).toFixed(0)} %` : '',
     sampleNote(outcome),
@@ -56,17 +70,28 @@ function row(result: CaseResult, outcome: Outcome): string[] {
   ];
 }
 
+/** The other side of a promise, and how it is called. */
+function opponent(result: CaseResult, { against, atLeast }: Goal): { other: Outcome | undefined; wanted: string } {
+  if (against === 'roofline')
+    return { other: roofline(result), wanted: `${(100 * atLeast).toFixed(0)} % of the roofline` };
+  if (against === 'best peer') {
+    const other = bestPeer(result);
+    return { other, wanted: `${atLeast}× the best peer${other ? `, ${other.contender.name}` : ''}` };
+  }
+  const other = result.outcomes.find((o) => o.contender.name === against);
+  return { other, wanted: `${atLeast}× ${against}` };
+}
+
 /** A promise against what was measured; `not measured` where one side is absent. */
-export function checkGoal(result: CaseResult, { against, atLeast }: Goal): { text: string; isMet: boolean | null } {
+export function checkGoal(result: CaseResult, goal: Goal): { text: string; isMet: boolean | null } {
   const [subject] = result.outcomes;
-  const other = against === 'roofline' ? roofline(result) : result.outcomes.find((o) => o.contender.name === against);
-  const wanted = against === 'roofline' ? `${(100 * atLeast).toFixed(0)} % of the roofline` : `${atLeast}× ${against}`;
+  const { other, wanted } = opponent(result, goal);
   if (!subject || !other || !isPresent(subject) || !isPresent(other))
     return { text: `${wanted}: not measured`, isMet: null };
   const isNoisy = [subject, other].some((o) => o.summary.basis === 'least disturbed');
   const got = advantage(result, subject, other);
-  const shown = against === 'roofline' ? `${(100 * got).toFixed(0)} %` : `${digits(got)}×`;
-  return { text: `${wanted}: ${shown}${isNoisy ? ' (noisy)' : ''}`, isMet: got >= atLeast };
+  const shown = goal.against === 'roofline' ? `${(100 * got).toFixed(0)} %` : `${digits(got)}×`;
+  return { text: `${wanted}: ${shown}${isNoisy ? ' (noisy)' : ''}`, isMet: got >= goal.atLeast };
 }
 
 function goalLines(result: CaseResult): string[] {

@@ -1,13 +1,13 @@
 /**
- * Builds dist/ from src/: one JavaScript file and one declaration file per module. Some are bundled besides: the
- * command line, since finding and linking 250 modules delays every start; and for pages the one file, the worker's
+ * Builds dist/ from src/: one JavaScript file and one declaration file per module. Some are bundled besides: for Node the
+ * command line and all entries of the package, since finding and linking 300 modules delays every start; and for pages the one file, the worker's
  * file, and the engine as a function whose text is a whole program. Output of files that are gone from src/ is
  * removed, so that dist/ always says what the sources say.
  *
  * Usage: node scripts/build.js [--if-stale] — with it, nothing is done where dist/ is newer than every source.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,11 +41,24 @@ function isStale() {
   return inputs.some((path) => !path.endsWith('.test.ts') && statSync(path).mtimeMs >= builtAt);
 }
 
-/** The command line in a few files; what only some commands need is loaded by them. */
-function bundleCommandLine() {
+/** Module of dist/ by its name in the bundles, for every entry of the package that Node reads from there. */
+function nodeEntries() {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  /** @type {Record<string, string>} */
+  const entries = {};
+  for (const entry of Object.values(exports)) {
+    const { node: bundle, default: module } = /** @type {Record<string, string>} */ (entry);
+    const [, name] = /^\.\/dist\/bundle\/(.+)\.js$/.exec(bundle ?? '') ?? [];
+    if (name !== undefined && module !== undefined) entries[name] = join(root, module);
+  }
+  return entries;
+}
+
+/** The command line and the package in a few files, which share what they have in common; what few need is loaded by these. */
+function bundleForNode() {
   rmSync(bundles, { recursive: true, force: true });
   buildSync({
-    entryPoints: { cli: join(dist, 'cli', 'main.js') },
+    entryPoints: { cli: join(dist, 'cli', 'main.js'), ...nodeEntries() },
     outdir: bundles,
     bundle: true,
     splitting: true,
@@ -100,7 +113,7 @@ function build() {
   const args = [compiler, '-p', join(root, 'tsconfig.build.json')];
   const status = spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
   if (status === 0) {
-    bundleCommandLine();
+    bundleForNode();
     bundleWeb();
   }
   return status;

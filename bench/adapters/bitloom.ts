@@ -1,15 +1,15 @@
 /** bitloom itself, as its users run it: through the built package in dist/. */
 import { readFileSync, statSync } from 'node:fs';
 import { Absent, numberOption, type Options, type Workload } from '../adapter.ts';
-import { checkProduct, gemmTerms, gemvTerms, int4Value, randomInt4, randomMatrix } from './matrix.ts';
+import { ownMegabytes } from '../memory.ts';
+import { RandomWords, randomElements, type SHAPERS } from '../random-blocks.ts';
+import { checkProduct, gemmTerms, gemvTerms, int4Terms, int4Value, randomInt4, randomMatrix } from './matrix.ts';
 
 type Bitloom = typeof import('../../src/index.ts');
 type Quant = typeof import('../../src/quant/index.ts');
 type Device = Awaited<ReturnType<Bitloom['createDevice']>>;
 type Model = Awaited<ReturnType<Bitloom['load']>>;
 
-/** Rows in a panel of packed weights, as the engine lays them. */
-const PANEL_ROWS = 4;
 /** Tokens of a prefill step of the engine. */
 const PREFILL_CHUNK = 128;
 const repository = process.env.BITLOOM_REPOSITORY!;
@@ -21,7 +21,7 @@ async function built<T>(path: string): Promise<T> {
   return (await import(file)) as T;
 }
 
-/** Options: work, threads, and what the work needs (size; or model and tokens). */
+/** Options: work, threads, device (default `wasm`), and what the work needs (size; or model and tokens). */
 export async function prepare(options: Options): Promise<Workload> {
   const work = WORKS[String(options.work)];
   if (work === undefined) throw new Absent(`there is no work called ${options.work}`);
@@ -30,22 +30,40 @@ export async function prepare(options: Options): Promise<Workload> {
 
 const WORKS: Readonly<Record<string, (bitloom: Bitloom, options: Options) => Promise<Workload>>> = {
   gemm,
-  gemv,
+  int4,
+  'gemv-set': gemvSet,
   prefill,
   decode,
   'first-token': firstToken,
   'peak-memory': peakMemory,
+  'own-memory': ownMemory,
   compile,
 };
 
-/** A WebAssembly device that is what it says: a fallback fails the case instead of flattering it. */
+/** Which device is measured. */
+const deviceOf = ({ device = 'wasm' }: Options): 'wasm' | 'x64' => {
+  if (device !== 'wasm' && device !== 'x64') throw new TypeError(`device must be wasm or x64, not ${device}`);
+  return device;
+};
+
+/** A fallback fails the case instead of flattering it. */
+const refuseFallback = (message: string): never => {
+  throw new Error(message);
+};
+
+/** Throws Absent where no machine code runs. */
+async function orAbsent<T>(opened: Promise<T>): Promise<T> {
+  try {
+    return await opened;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'NO_DEVICE') throw new Absent(error.message);
+    throw error;
+  }
+}
+
+/** A device that is what it says. */
 const openDevice = ({ createDevice }: Bitloom, options: Options): Promise<Device> =>
-  createDevice('wasm', {
-    threads: numberOption(options, 'threads'),
-    onWarning: (message) => {
-      throw new Error(message);
-    },
-  });
+  orAbsent(createDevice(deviceOf(options), { threads: numberOption(options, 'threads'), onWarning: refuseFallback }));
 
 const about = ({ threads, features }: Pick<Device, 'threads' | 'features'>): string => {
   const { version } = JSON.parse(readFileSync(`${repository}package.json`, 'utf8')) as { version: string };
@@ -68,30 +86,78 @@ async function gemm(bitloom: Bitloom, options: Options): Promise<Workload> {
   return { workPerIteration: 2 * size ** 3, note: about(device), run };
 }
 
-/** Q4_0 weights in the panels that the engine uses too; the activation is quantised in every call. */
-async function gemv(bitloom: Bitloom, options: Options): Promise<Workload> {
+/** Q4_0 weights in the panels that the engine uses too, with `rows` activations, which are quantised in every call. */
+async function int4(bitloom: Bitloom, options: Options): Promise<Workload> {
   const { jit, nn, numpy: np } = bitloom;
   const { pack, panel, Q4_0 } = await built<Quant>('quant/index.js');
   const { Storage, Tensor } = await built<typeof import('../../src/tensor/index.ts')>('tensor/index.js');
-  const size = numberOption(options, 'size');
+  const [size, rows] = [numberOption(options, 'size'), Number(options.rows ?? 1)];
   const device = await openDevice(bitloom, options);
   const weights = randomInt4(size, size, 1);
   const values = Float32Array.from(weights.codes, (_, i) => int4Value(weights, Math.floor(i / size), i % size));
-  const type = { dtype: panel(Q4_0, PANEL_ROWS), shape: [size, size] };
+  const type = { dtype: panel(Q4_0, device.panelRows), shape: [size, size] };
   const packed = pack(type.dtype, values, size);
   const buffer = device.allocate(packed.byteLength);
   device.bytes(buffer).set(packed);
   const w = Tensor.from(type, Storage.onDevice(device, buffer));
-  const data = randomMatrix(1, size, 3);
-  const x = np.array(data, { shape: [1, size], device });
+  const data = randomMatrix(rows, size, 3);
+  const x = np.array(data, { shape: [rows, size], device });
   const product = jit((p: typeof x, q: typeof x) => nn.linear(p, q));
   const result = await (await product(x, w)).data();
-  checkProduct(result, size, (row) => gemvTerms(weights, data, row), 0.02);
+  checkProduct(result, rows * size, (index) => int4Terms(weights, data, index), 0.02);
   return {
-    workPerIteration: 2 * size * size,
+    workPerIteration: 2 * rows * size * size,
     note: `${about(device)}, ${type.dtype.name}`,
     async run(iterations) {
       for (let i = 0; i < iterations; i++) (await product(x, w)).dispose();
+      return undefined;
+    },
+  };
+}
+
+type BitloomTensor = InstanceType<Bitloom['Tensor']>;
+
+/** As many matrices [size, size] of random elements in a format as take `setBytes`, all alike, each in memory of its own. */
+async function matrixSet({ jit, nn }: Bitloom, device: Device, options: Options) {
+  const { packedFormat, panel, unpack } = await built<Quant>('quant/index.js');
+  const { Storage, Tensor } = await built<typeof import('../../src/tensor/index.ts')>('tensor/index.js');
+  const size = numberOption(options, 'size');
+  const name = String(options.format) as keyof typeof SHAPERS;
+  const format = packedFormat(name)!;
+  const onDevice = (dtype: typeof format, bytes: Uint8Array): BitloomTensor => {
+    const buffer = device.allocate(bytes.byteLength);
+    device.bytes(buffer).set(bytes);
+    return Tensor.from({ dtype, shape: [size, size] }, Storage.onDevice(device, buffer));
+  };
+  const byteLength = (size * size * format.blockBytes) / format.blockSize;
+  const stored = randomElements(name, byteLength, 1 / Math.sqrt(size), new RandomWords(1));
+  const plain = onDevice(format, stored);
+  const inPanels = await jit((p: BitloomTensor) => nn.toPanels(p, device.panelRows))(plain);
+  const bytes = await inPanels.bytes();
+  for (const tensor of [plain, inPanels]) tensor.dispose();
+  const count = Math.ceil(numberOption(options, 'setBytes') / bytes.byteLength);
+  const matrices = Array.from({ length: count }, () => onDevice(panel(format, device.panelRows), bytes));
+  return { matrices, values: unpack(format, stored, size, size), bytesEach: bytes.byteLength };
+}
+
+/** A vector times matrices of a format, one after the other, of which there are too many for the caches. */
+async function gemvSet(bitloom: Bitloom, options: Options): Promise<Workload> {
+  const { jit, nn, numpy: np } = bitloom;
+  const size = numberOption(options, 'size');
+  const device = await openDevice(bitloom, options);
+  const { matrices, values, bytesEach } = await matrixSet(bitloom, device, options);
+  const data = randomMatrix(1, size, 3);
+  const x = np.array(data, { shape: [1, size], device });
+  const product = jit((p: BitloomTensor, q: BitloomTensor) => nn.linear(p, q));
+  const result = await (await product(x, matrices.at(-1)!)).data();
+  checkProduct(result, size, (row) => gemvTerms(values, data, row), 0.03);
+  const set = `${matrices.length} matrices of ${(bytesEach / 1e6).toFixed(1)} MB`;
+  let next = 0;
+  return {
+    workPerIteration: 1,
+    note: `${about(device)}, ${options.format} in panels of ${device.panelRows}, ${set}`,
+    async run(iterations) {
+      for (let i = 0; i < iterations; i++) (await product(x, matrices[next++ % matrices.length]!)).dispose();
       return undefined;
     },
   };
@@ -106,7 +172,13 @@ function modelPath(name: string): string {
 }
 
 const openModel = ({ load }: Bitloom, options: Options): Promise<Model> =>
-  load(modelPath(String(options.model)), { device: 'wasm', threads: numberOption(options, 'threads') });
+  orAbsent(
+    load(modelPath(String(options.model)), {
+      device: deviceOf(options),
+      threads: numberOption(options, 'threads'),
+      onWarning: refuseFallback,
+    }),
+  );
 
 const PROMPT = 'Once upon a time';
 
@@ -170,8 +242,23 @@ async function peakMemory(bitloom: Bitloom, options: Options): Promise<Workload>
   };
 }
 
+/**
+ * Resident memory of a process that has loaded a model and written a few tokens, in MB, without what lies in files: the pages of
+ * those are shared with others and given up before anything else. Source: Linux Documentation/filesystems/proc.rst, smaps.
+ */
+async function ownMemory(bitloom: Bitloom, options: Options): Promise<Workload> {
+  return {
+    workPerIteration: 1,
+    note: `resident memory beside files with ${options.model}`,
+    async run() {
+      await greedy(await openModel(bitloom, options), 8);
+      return ownMegabytes(readFileSync('/proc/self/smaps_rollup', 'utf8'));
+    },
+  };
+}
+
 /** Tracing, generating and compiling the programs of a decoding step and of a prefill chunk, in milliseconds. */
-async function compile({ createDevice }: Bitloom, options: Options): Promise<Workload> {
+async function compile(bitloom: Bitloom, options: Options): Promise<Workload> {
   const [{ openCheckpoint }, { loadWeights }, { KvCache }, { StepProgram }, { createModel }] = await Promise.all([
     built<typeof import('../../src/engine/checkpoint.ts')>('engine/checkpoint.js'),
     built<typeof import('../../src/engine/load-weights.ts')>('engine/load-weights.js'),
@@ -183,7 +270,7 @@ async function compile({ createDevice }: Bitloom, options: Options): Promise<Wor
     workPerIteration: 1,
     note: `programs of 1 and ${PREFILL_CHUNK} tokens`,
     async run() {
-      const device = await createDevice('wasm', { threads: numberOption(options, 'threads') });
+      const device = await openDevice(bitloom, options);
       const checkpoint = await openCheckpoint(modelPath(String(options.model)));
       const model = createModel(checkpoint.config);
       const weights = await loadWeights(device, checkpoint, model.tensors);

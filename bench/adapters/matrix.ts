@@ -71,7 +71,14 @@ export function* gemmTerms(a: Float32Array, b: Float32Array, size: number, index
   for (let k = 0; k < size; k++) yield a[row * size + k]! * b[k * size + column]!;
 }
 
-/** Terms of row `row` of the product of int4 weights and a vector. */
-export function* gemvTerms(weights: Int4Weights, x: Float32Array, row: number): Generator<number> {
-  for (let k = 0; k < weights.nColumns; k++) yield int4Value(weights, row, k) * x[k]!;
+/** Terms of element `index` of the product of rows `x` and int4 weights, one output for each row of these. */
+export function* int4Terms(weights: Int4Weights, x: Float32Array, index: number): Generator<number> {
+  const { nRows, nColumns } = weights;
+  const [row, output] = [Math.floor(index / nRows), index % nRows];
+  for (let k = 0; k < nColumns; k++) yield int4Value(weights, output, k) * x[row * nColumns + k]!;
+}
+
+/** Terms of row `row` of the product of a square matrix and a vector. */
+export function* gemvTerms(matrix: Float32Array, x: Float32Array, row: number): Generator<number> {
+  for (let k = 0; k < x.length; k++) yield matrix[row * x.length + k]! * x[k]!;
 }

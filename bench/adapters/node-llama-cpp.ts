@@ -1,6 +1,7 @@
 /** node-llama-cpp: llama.cpp's native code on the CPU, as a measure of what lies beyond WebAssembly. */
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { Absent, importPeer, numberOption, type Options, type Workload } from '../adapter.ts';
+import { plural } from '../case.ts';
 
 /** The part of the package that is used. */
 interface Sequence {
@@ -36,13 +37,23 @@ export async function prepare(options: Options): Promise<Workload> {
   const model = await llama.loadModel({ modelPath });
   const context = await model.createContext({ contextSize: CONTEXT, batchSize: CONTEXT, threads });
   const sequence = context.getSequence();
-  const note = `node-llama-cpp ${await getModuleVersion()} (native), ${threads} threads`;
+  const note = `node-llama-cpp ${await getModuleVersion()} (native, ${cpuVariant()}), ${plural(threads)}`;
   const prompt = Array.from({ length: tokens }, (_, i) => 3 + ((i * 7919) % 30_000));
   const busyThreads = 0; // it starts threads for each evaluation, which are gone when the counters are read
   const about = { workPerIteration: tokens, note, busyThreads };
   if (options.work === 'prefill') return { ...about, run: (n) => prefill(sequence, prompt, n) };
   const start = model.tokenize('Once upon a time');
   return { ...about, run: (n) => decode(sequence, start, tokens, n) };
+}
+
+/** Which of its builds for different processors llama.cpp chose, by the library that is mapped. Linux only. */
+function cpuVariant(): string {
+  try {
+    const maps = readFileSync('/proc/self/maps', 'utf8');
+    return /libggml-cpu-(\w+)\.so/.exec(maps)?.[1] ?? 'one CPU build';
+  } catch {
+    return 'CPU build unknown';
+  }
 }
 
 async function prefill(sequence: Sequence, prompt: number[], iterations: number): Promise<undefined> {

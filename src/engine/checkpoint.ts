@@ -1,5 +1,6 @@
 /** What a model is made of, whichever way its files are laid out: safetensors with JSON beside them, or GGUF. */
 import {
+  type ByteSource,
   chooseWeights,
   configOfGguf,
   type FileSet,
@@ -37,6 +38,8 @@ export interface Checkpoint {
   /** A `config.json` record; from metadata where the file has no config.json. */
   readonly config: ConfigRecord;
   readonly weights: TensorFile;
+  /** The files that the weights lie in. */
+  readonly files: readonly ByteSource[];
   /** A tensor of the architecture as the model uses it, however it lies in the files. Throws MISSING_TENSOR, BAD_WEIGHTS. */
   tensor(spec: TensorSpec): TensorEntry;
   /** How the model's makers suggest to sample. */
@@ -50,7 +53,7 @@ export interface Checkpoint {
 const templateOf = (source: string | null, tokenizer: Tokenizer): RenderChat | null =>
   source === null ? null : chatTemplate(source, { bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken });
 
-type Opened = Omit<Checkpoint, 'name' | 'close'>;
+type Opened = Omit<Checkpoint, 'name' | 'files' | 'close'>;
 
 /** The first of a tensor's names that the file has; names may lack the part of the model that saved them. */
 function namedEntry(file: TensorFile, { name, otherNames = [] }: TensorSpec): TensorEntry | undefined {
@@ -118,13 +121,13 @@ export async function openCheckpoint(source: ModelSource, options: SourceOptions
   const { signal } = options;
   const { files, weights: named } = await openSource(source, options);
   const weights = await openWeights(files, named ?? (await chooseWeights(files, signal)), signal);
-  const { close } = weights;
+  const { files: opened, close } = weights;
   try {
-    const opened =
+    const content =
       weights.format === 'gguf'
         ? await ggufCheckpoint(weights.file)
         : await safetensorsCheckpoint(files, weights.file, signal);
-    return { ...opened, name: weights.file.name, close };
+    return { ...content, name: weights.file.name, files: opened, close };
   } catch (error) {
     await close();
     throw error;

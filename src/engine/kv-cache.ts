@@ -47,9 +47,8 @@ export class KvCache {
 
   constructor(device: Device, model: CausalModel, capacity: number, type: KvCacheType) {
     this.types = cacheTypes(model, capacity, type);
-    this.buffers = this.types.map((each) => device.allocate(byteLength(each)));
     // Positions not yet written are masked, but must hold numbers: 0 * NaN is NaN.
-    for (const buffer of this.buffers) device.bytes(buffer).fill(0);
+    this.buffers = this.types.map((each) => device.allocateZeroed(byteLength(each)));
   }
 
   get sizeBytes(): number {

@@ -14,7 +14,7 @@ import {
   type Tokenizer,
 } from '../text/index.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
-import { chooseContext, estimateMemory, requireMemory } from './estimate.ts';
+import { chooseContext, estimateMemory, requireMemory, slowMapping } from './estimate.ts';
 import {
   type GenerateOptions,
   Generation,
@@ -29,12 +29,15 @@ import { RequestQueue } from './request-queue.ts';
 import { Sequence } from './sequence.ts';
 import type { ModelSource } from './source.ts';
 import { throwIfAborted, turnTaker } from './turns.ts';
+import { chooseWeightCache } from './weight-cache.ts';
 
 export interface LoadOptions {
   /** Default `auto`: the fastest that runs here. */
   readonly device?: 'auto' | DeviceName | undefined;
   /** Default: the machine's cores. */
   readonly threads?: number | undefined;
+  /** The same logits to the bit whatever number of threads runs, at some cost in speed. Default false. */
+  readonly isDeterministic?: boolean | undefined;
   /**
    * In pages: whether the engine runs in a worker (default), in the page itself (false), or in a worker that starts
    * from bitloom's file at the address given here. Outside of pages it runs in the calling thread; only false is taken.
@@ -44,6 +47,12 @@ export interface LoadOptions {
   readonly contextLength?: number | undefined;
   /** How keys and values are cached. Default f16; f32 for exact comparisons; q8_0 takes about half of f16's memory. */
   readonly kvCacheType?: KvCacheType | undefined;
+  /**
+   * Devices that can use weights where they lie in files: those of local files in place, packed ones from a file that the
+   * first load lays out as kernels read them, and keeps in this folder. False copies all weights to memory. Default:
+   * BITLOOM_WEIGHT_CACHE (a folder or off), else bitloom/weights under XDG_CACHE_HOME or ~/.cache.
+   */
+  readonly weightCache?: boolean | string | undefined;
   /** For sources `org/name`: token, endpoint, cache folder, offline. Default: what HF_TOKEN and the like say. */
   readonly hub?: HubOptions | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -248,15 +257,25 @@ export async function load(
     requireVocabularyFit(checkpoint.tokenizer, architecture.vocabSize);
     const contextLength = chooseContext(architecture, options.contextLength);
     const kvCacheType = options.kvCacheType ?? 'f16';
-    const onWasm = options.device !== 'interpreter';
-    if (onWasm) requireMemory(estimateMemory(checkpoint, architecture, contextLength, kvCacheType));
+    const cache = chooseWeightCache(options.weightCache);
     device = await createDevice(options.device ?? 'auto', {
       ...(threads === undefined ? {} : { threads }),
       ...(onWarning === undefined ? {} : { onWarning }),
+      isDeterministic: options.isDeterministic ?? false,
     });
+    if (device.name !== 'interpreter') {
+      const { panelRows, limitBytes, mapFile } = device;
+      const traits = { panelRows, limitBytes, isMapping: mapFile !== undefined && cache !== false };
+      const estimated = estimateMemory(checkpoint, architecture, contextLength, kvCacheType, traits);
+      requireMemory(estimated);
+      const slow = slowMapping(estimated);
+      if (slow !== undefined) (onWarning ?? console.warn)(slow);
+    }
     const weights = await loadWeights(device, checkpoint, architecture.tensors, {
+      cache,
       signal,
       onProgress,
+      onWarning,
     });
     const byName = (name: string): Tensor => weights.get(name)!;
     const sequence = new Sequence(device, architecture, byName, contextLength, kvCacheType);

@@ -1,4 +1,5 @@
 /** Where file bytes come from: anything that fills a caller's buffer from an offset, so that data is held once. */
+import type { FilePlace } from '#platform';
 import { BitloomError } from '../ir/error.ts';
 
 /** A readable file. `#platform`'s files and `memorySource` are such. */
@@ -6,6 +7,8 @@ export interface ByteSource {
   /** As errors name it. */
   readonly name: string;
   readonly sizeBytes: number;
+  /** Undefined for what is no file of this machine's disk. */
+  readonly place?: FilePlace | undefined;
   /** Fills `target` from `offset` on and returns the count, smaller only at the end of the file. */
   readInto(target: Uint8Array, offset: number, signal?: AbortSignal): Promise<number>;
 }

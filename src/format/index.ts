@@ -17,6 +17,7 @@ export { chooseWeights, type ModelWeights, openWeights } from './model-weights.t
 export type { LoadProgress } from './progress.ts';
 export { openSafetensors, type SafetensorsFile, safetensorsPieces } from './safetensors.ts';
 export {
+  isStored,
   readTensor,
   readTensorRows,
   rowBytes,

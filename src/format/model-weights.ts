@@ -11,7 +11,7 @@ export const SAFETENSORS_NAME = 'model.safetensors';
 export const SAFETENSORS_INDEX_NAME = 'model.safetensors.index.json';
 
 /** Opened weights. `close` closes every file of them. */
-export type ModelWeights = { close(): Promise<void> } & (
+export type ModelWeights = { readonly files: readonly OpenFile[]; close(): Promise<void> } & (
   | { readonly format: 'safetensors'; readonly file: TensorFile }
   | { readonly format: 'gguf'; readonly file: GgufFile }
 );
@@ -85,8 +85,8 @@ export async function openWeights(files: FileSet, name: string, signal?: AbortSi
   };
   try {
     if (/\.(safetensors|json)$/i.test(name))
-      return { format: 'safetensors', file: await openSafetensorsSet(files, name, opened, signal), close };
-    return { format: 'gguf', file: await openGgufSet(files, name, opened, signal), close };
+      return { format: 'safetensors', file: await openSafetensorsSet(files, name, opened, signal), files: opened, close };
+    return { format: 'gguf', file: await openGgufSet(files, name, opened, signal), files: opened, close };
   } catch (error) {
     await close();
     throw error;

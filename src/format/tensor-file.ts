@@ -53,6 +53,9 @@ export function storedTensor(
   };
 }
 
+/** Whether a tensor lies in a file as it is read, in one piece. Others are put together from such. */
+export const isStored = (entry: TensorEntry): entry is StoredTensor => 'source' in entry && 'byteOffset' in entry;
+
 /** The tensor called `name`. Throws MISSING_TENSOR. */
 export function tensorEntry(file: TensorFile, name: string): TensorEntry {
   const entry = file.tensors.get(name);

@@ -49,8 +49,10 @@ export function transposedTensor(entry: TensorEntry): TensorEntry {
   const size = DTYPE_BYTES[element];
   const step = Math.max(1, Math.floor(TURN_BYTES / (columns * size)));
   return {
-    ...entry,
+    name: entry.name,
+    element,
     shape: [columns, rows],
+    byteLength: entry.byteLength,
     async readRows(first, count, target, signal) {
       const stage = new Uint8Array(Math.min(step, rows) * columns * size);
       for (let row = 0; row < rows; row += step) {

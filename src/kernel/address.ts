@@ -121,7 +121,7 @@ export class AddressAnalysis {
     const traits: Traits = {
       key: `${nameOf(e)}${operands.length > 0 ? `(${operands.map((t) => t.key).join()})` : ''}`,
       registers: [...registers],
-      isMovable: e.kind !== 'load' && !canTrap && operands.every((t) => t.isMovable),
+      isMovable: e.kind !== 'load' && e.kind !== 'expand' && !canTrap && operands.every((t) => t.isMovable),
     };
     this.#traits.set(e, traits);
     return traits;
@@ -142,7 +142,7 @@ export class AddressAnalysis {
   #collect(s: Statement, to: Collected): void {
     for (const e of expressionsOf(s)) this.#collectLoads(e, to);
     if (s.kind === 'assign') to.assigned.add(s.target.id);
-    else if (s.kind === 'store') this.#note(s.buffer.index, s.byteOffset, to);
+    else if ('byteOffset' in s) this.#note(s.buffer.index, s.byteOffset, to);
     else if (s.kind === 'loop') to.assigned.add(s.index.id);
     if (s.kind === 'loop' || s.kind === 'while') this.#include(s.body, to);
     else if (s.kind === 'if') {
@@ -153,7 +153,7 @@ export class AddressAnalysis {
 
   #include(statements: readonly Statement[], to: Collected): void {
     for (const s of statements) {
-      if (s.kind === 'assign' || s.kind === 'store' || s.kind === 'barrier') this.#collect(s, to);
+      if (s.kind !== 'loop' && s.kind !== 'while' && s.kind !== 'if') this.#collect(s, to);
       else {
         const { assigned, sums } = this.effectsOf(s);
         for (const register of assigned) to.assigned.add(register);
@@ -168,8 +168,9 @@ export class AddressAnalysis {
       case 'var':
         return;
       case 'load':
+      case 'expand':
         this.#note(e.buffer.index, e.byteOffset, to);
-        this.#collectLoads(e.byteOffset, to);
+        for (const x of operandsOf(e)) this.#collectLoads(x, to);
         return;
       default:
         for (const x of operandsOf(e)) this.#collectLoads(x, to);
@@ -198,6 +199,8 @@ export function operandsOf(e: Expr): readonly Expr[] {
       return [e.a, e.b, e.c];
     case 'load':
       return [e.byteOffset];
+    case 'expand':
+      return [e.byteOffset, e.mask];
     case 'lookup':
       return [e.indices];
     case 'pack8':
@@ -220,6 +223,8 @@ function nameOf(e: Expr): string {
       return e.op;
     case 'load':
       return `load ${e.memory} ${e.buffer.index}`;
+    case 'expand':
+      return `expand ${e.memory} ${e.buffer.index}`;
     case 'extract':
       return `extract ${e.lane}`;
     case 'shuffle':
@@ -244,7 +249,12 @@ function expressionsOf(s: Statement): readonly Expr[] {
     case 'while':
     case 'if':
       return [s.condition];
+    case 'tileLoad':
+    case 'tileStore':
+      return [s.byteOffset];
     case 'barrier':
+    case 'tileZero':
+    case 'tileDot':
       return NONE;
   }
 }

@@ -28,6 +28,12 @@ export const WIDENING: Readonly<Record<FloatType, number>> = { f32: 0, f16: 9, b
 /** Rates of a current x86-64 core. Ranking needs their proportions only. */
 const RATES = { multiplies: 2, multiplyLatency: 4, instructions: 4.5, nearBytes: 24, farBytes: 6 } as const;
 
+/**
+ * Cycles of one product of whole tiles, whatever of their 64 bytes of depth is in use: 1024 multiply-adds of bytes or 512 of
+ * bf16 a cycle, where vectors make 128 and 32.
+ */
+export const TILE_DOT_CYCLES = 16;
+
 /** The part of the shorter times that does not hide behind the longest. */
 const EXPOSED = 0.15;
 

@@ -24,6 +24,8 @@ export interface Frame {
   readonly threads: number;
   readonly scalars: number[];
   readonly vectors: Lanes[];
+  /** By tile id, rows one after the other. */
+  readonly tiles: readonly Uint8Array[];
   /** By buffer index; scratch follows the kernel's own buffers. */
   readonly views: readonly DataView[];
 }
@@ -86,6 +88,7 @@ export class Evaluator {
         const [a, lane] = [this.vector(e.a), e.lane];
         return (frame) => a(frame)[lane]!;
       }
+      case 'expand':
       case 'shuffle':
       case 'lookup':
       case 'halves':
@@ -145,6 +148,8 @@ export class Evaluator {
         return mapLanes(out, TERNARY[e.op], this.lanesOf(e.a), this.lanesOf(e.b), this.lanesOf(e.c));
       case 'load':
         return this.#loadVector(e, out);
+      case 'expand':
+        return this.#expand(e, out);
       case 'shuffle':
         return shuffleLanes(out, e.pattern, this.lanesOf(e.a), this.lanesOf(e.b));
       case 'lookup':
@@ -168,6 +173,30 @@ export class Evaluator {
     return (frame) => {
       const from = check(frame.views[view]!, at(frame));
       for (let i = 0; i < out.length; i++) out[i] = read(frame.views[view]!, from + i * size);
+      return out;
+    };
+  }
+
+  #expand(e: Expr & { kind: 'expand' }, out: Lanes): Vector {
+    const { name, index } = e.buffer;
+    const [read, at, view, mask] = [READ[e.memory], this.scalar(e.byteOffset), this.slot(index), this.scalar(e.mask)];
+    const size = MEMORY_BYTES[e.memory];
+    const places = e.memory === 'u16' ? 2 * out.length : out.length;
+    const checks = Array.from({ length: places + 1 }, (_, count) => this.bounds(name, size * count));
+    return (frame) => {
+      const [memory, bits] = [frame.views[view]!, mask(frame)];
+      const isSet = (i: number): boolean => ((bits >>> i) & 1) === 1;
+      const count = Array.from({ length: places }, (_, i) => i).filter(isSet).length;
+      out.fill(0);
+      if (count === 0) return out;
+      let from = checks[count]!(memory, at(frame));
+      for (let i = 0; i < places; i++) {
+        if (!isSet(i)) continue;
+        const element = read(memory, from);
+        if (e.memory !== 'u16') out[i] = element;
+        else out[i >> 1]! |= element << (16 * (i & 1));
+        from += size;
+      }
       return out;
     };
   }

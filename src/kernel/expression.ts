@@ -37,6 +37,7 @@ export type UnaryOp =
   | 'f16_to_f32' // i32 holding 16 bits of a binary16 -> f32, exact
   | 'f32_to_f16' // f32 -> i32 holding binary16 bits, round to nearest even
   | 'mask_to_i32' // mask -> 1 or 0
+  | 'popcount' // i32 -> how many of its bits are set
   | 'splat' // scalar -> vector
   | 'reduce_add'
   | 'reduce_min'
@@ -76,7 +77,9 @@ export type TernaryOp =
   | 'fma' // a * b + c, rounded once or twice as the machine does
   | 'select' // mask ? b : c
   | 'dot8u7' // a i32 sums + 4-way dot of signed bytes b with codes c in 0..127 (bytes packed in i32 lanes)
-  | 'dot8u8'; // the same with codes c in 0..255
+  | 'dot8u8' // the same with codes c in 0..255
+  | 'dot16' // a i32 sums + 2-way dot of the signed 16-bit numbers that the i32 lanes of b and c hold two by two
+  | 'dotBf16'; // a f32 sums + 2-way dot of the bfloat16 numbers that the i32 lanes of b and c hold two by two
 
 export interface BufferParam {
   readonly name: string;
@@ -106,6 +109,19 @@ export type Expr =
       readonly memory: MemoryType;
       readonly buffer: BufferParam;
       readonly byteOffset: Expr;
+    }
+  /**
+   * Consecutive elements of memory, handed out in order to the places whose bits are set in the scalar i32 `mask`; other
+   * places are zero. Bit i is lane i, for u16 number i of the i32 lanes, which hold two each. Further bits do nothing.
+   * Only the bytes handed out are read.
+   */
+  | {
+      readonly kind: 'expand';
+      readonly type: Type;
+      readonly memory: 'f32' | 'i32' | 'u16';
+      readonly buffer: BufferParam;
+      readonly byteOffset: Expr;
+      readonly mask: Expr;
     }
   /** 32-bit lanes picked from the concatenation of `a` and `b`; `pattern[i]` in 0..2*lanes-1. */
   | {

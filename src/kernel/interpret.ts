@@ -5,6 +5,7 @@
 import { BitloomError } from '../ir/error.ts';
 import { Evaluator, type Frame, newLanes } from './evaluate.ts';
 import { MEMORY_BYTES, type MemoryType } from './expression.ts';
+import { interpretTiles, newTile } from './interpret-tiles.ts';
 import type { Kernel, Statement } from './language.ts';
 
 type Run = (frame: Frame) => void;
@@ -37,7 +38,8 @@ export function runKernel(kernel: Kernel, buffers: readonly Uint8Array[], thread
   let active = Array.from({ length: threads }, (_, thread) => {
     const own = [...views, scratch(kernel.threadScratchBytes), shared];
     const vectors = kernel.registers.map(newLanes);
-    return run({ thread, threads, views: own, vectors, scalars: kernel.registers.map(() => 0) });
+    const tiles = kernel.tiles.map(newTile);
+    return run({ thread, threads, views: own, vectors, tiles, scalars: kernel.registers.map(() => 0) });
   });
   while (active.length > 0) {
     // Every phase runs the threads in the other order, so that code which relies on one order fails.
@@ -104,6 +106,8 @@ class StatementRunner {
       }
       case 'barrier':
         throw new BitloomError('INVALID_GRAPH', 'a barrier must be compiled as resumable');
+      default:
+        return interpretTiles(s, values);
     }
   }
 

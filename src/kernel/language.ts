@@ -25,6 +25,7 @@ import {
   threadCount,
   threadIndex,
 } from './expression.ts';
+import { checkTile, checkTileDot, type Tile, type TileDot, type TileElement, type TileStatement } from './tile.ts';
 
 export type Variable = Expr & { kind: 'var' };
 
@@ -54,7 +55,8 @@ export type Statement =
       readonly then: readonly Statement[];
       readonly otherwise: readonly Statement[];
     }
-  | { readonly kind: 'barrier' };
+  | { readonly kind: 'barrier' }
+  | TileStatement;
 
 /** A finished kernel: what targets compile and the kernel interpreter runs. */
 export interface Kernel {
@@ -65,6 +67,8 @@ export interface Kernel {
   readonly buffers: readonly BufferParam[];
   /** Register types by variable id. */
   readonly registers: readonly Type[];
+  /** By tile id; none on machines without tiles. */
+  readonly tiles: readonly Tile[];
   readonly body: readonly Statement[];
   /** Bytes of scratch that each thread needs (buffer index -1), 64-byte aligned. */
   readonly threadScratchBytes: number;
@@ -80,6 +84,7 @@ export class KernelBuilder {
   readonly lanes: number;
   readonly #buffers: BufferParam[] = [];
   readonly #registers: Type[] = [];
+  readonly #tiles: Tile[] = [];
   readonly #root: Statement[] = [];
   #block: Statement[] = this.#root;
   #threadScratch = 0;
@@ -151,6 +156,12 @@ export class KernelBuilder {
     };
   }
 
+  /** Hands out consecutive elements to the lanes whose bits `mask` has; u16 ones to halves of lanes. Vectors only. */
+  expand(buffer: BufferParam, memory: 'f32' | 'i32' | 'u16', byteOffset: Expr, mask: Expr): Expr {
+    const type = { element: memory === 'f32' ? ('f32' as const) : ('i32' as const), lanes: this.lanes };
+    return { kind: 'expand', type, memory, buffer, byteOffset, mask };
+  }
+
   /** Loads at an element index: byte offset = index * bytes of the memory type. */
   loadAt(buffer: BufferParam, memory: MemoryType, index: Operand, lanes = 1): Expr {
     return this.load(buffer, memory, mul(index, MEMORY_BYTES[memory]), lanes);
@@ -163,6 +174,38 @@ export class KernelBuilder {
 
   storeAt(buffer: BufferParam, memory: MemoryType, index: Operand, value: Expr): void {
     this.store(buffer, memory, mul(index, MEMORY_BYTES[memory]), value);
+  }
+
+  /** A tile for the whole kernel. Throws INVALID_GRAPH for a ninth, and for shapes that no machine has. */
+  tile(element: TileElement, rows: number, columnBytes: number): Tile {
+    const tile = { id: this.#tiles.length, element, rows, columnBytes };
+    checkTile(this.name, tile);
+    this.#tiles.push(tile);
+    return tile;
+  }
+
+  tileZero(tile: Tile): void {
+    this.#block.push({ kind: 'tileZero', tile });
+  }
+
+  /** Loads rows `rowStride` bytes apart. */
+  tileLoad(tile: Tile, buffer: BufferParam, byteOffset: Operand, rowStride: number): void {
+    this.#moveTile('tileLoad', tile, buffer, byteOffset, rowStride);
+  }
+
+  /** Stores rows `rowStride` bytes apart. */
+  tileStore(tile: Tile, buffer: BufferParam, byteOffset: Operand, rowStride: number): void {
+    this.#moveTile('tileStore', tile, buffer, byteOffset, rowStride);
+  }
+
+  #moveTile(kind: 'tileLoad' | 'tileStore', tile: Tile, buffer: BufferParam, at: Operand, rowStride: number): void {
+    this.#block.push({ kind, tile, buffer, byteOffset: typeof at === 'number' ? i32(at) : at, rowStride });
+  }
+
+  /** sums += a * b. Throws INVALID_GRAPH for tiles that do not fit each other. */
+  tileDot(dot: TileDot, sums: Tile, a: Tile, b: Tile): void {
+    checkTileDot(this.name, dot, sums, a, b);
+    this.#block.push({ kind: 'tileDot', dot, sums, a, b });
   }
 
   #nested(body: () => void): Statement[] {
@@ -227,6 +270,7 @@ export class KernelBuilder {
       lanes: this.lanes,
       buffers: this.#buffers,
       registers: this.#registers,
+      tiles: this.#tiles,
       body: this.#root,
       threadScratchBytes: this.#threadScratch,
       sharedScratchBytes: this.#sharedScratch,

@@ -14,7 +14,25 @@ export interface Machine {
   readonly dot8: 'none' | 'u7' | 'u8';
   /** Multiply-adds and dot products take an operand that repeats one element of memory over the lanes at no cost. */
   readonly repeatsFromMemory: boolean;
+  /** Sums are not divided among threads, and `threads` is a number to plan by, not that of those that run. Default false. */
+  readonly isDeterministic?: boolean;
+  /** Whether there is `expand`: lanes filled from consecutive elements of memory. */
+  readonly hasExpand: boolean;
+  /** Whether there is `dotBf16`. */
+  readonly hasBf16Dot: boolean;
+  /** Whether there are tiles, `TILES` of them (tile.ts). */
+  readonly tiles: boolean;
 }
+
+/** Threads that kernels are planned for where results must not depend on how many there are. */
+const DETERMINISTIC_THREADS = 8;
+
+/** A machine whose kernels give the same results to the bit whatever number of threads runs them. */
+export const deterministic = (machine: Machine): Machine => ({
+  ...machine,
+  threads: DETERMINISTIC_THREADS,
+  isDeterministic: true,
+});
 
 /** SIMD128 with relaxed instructions; what the tests and cost models assume unless told otherwise. */
 export const SIMD128: Machine = {
@@ -27,6 +45,9 @@ export const SIMD128: Machine = {
   hasFma: true,
   dot8: 'u8',
   repeatsFromMemory: false,
+  hasExpand: false,
+  hasBf16Dot: false,
+  tiles: false,
 };
 
 /** x86-64 with AVX2 and FMA. 7-bit codes take two instructions of 16-bit sums; counted as one. */
@@ -40,9 +61,12 @@ export const AVX2: Machine = {
   hasFma: true,
   dot8: 'u7',
   repeatsFromMemory: false,
+  hasExpand: false,
+  hasBf16Dot: false,
+  tiles: false,
 };
 
-/** x86-64 with AVX-512 and VNNI. */
+/** x86-64 with AVX-512, VNNI, VBMI2 and BF16. */
 export const AVX512: Machine = {
   name: 'avx512-vnni',
   lanes: 16,
@@ -53,4 +77,10 @@ export const AVX512: Machine = {
   hasFma: true,
   dot8: 'u8',
   repeatsFromMemory: true,
+  hasExpand: true,
+  hasBf16Dot: true,
+  tiles: false,
 };
+
+/** x86-64 with AMX, beside all that `AVX512` has. */
+export const AMX: Machine = { ...AVX512, name: 'amx', tiles: true };

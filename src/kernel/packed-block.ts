@@ -3,6 +3,7 @@
  * format's row (quant/number-format.ts). A panel is read all its rows at a time, one to a lane; any layout one row at a time.
  */
 import {
+  type CodePart,
   codeParts,
   FIELD_BYTES,
   fieldOffset,
@@ -107,11 +108,22 @@ function movedBits(bytes: Expr, right: number, mask: number): Expr {
 /** Bytes from one sub-block's codes to the next's in the canonical layout. */
 export const subBlockBytes = (format: NumberFormat): number => 4 * format.bits * format.panelRows;
 
-/** The order of a sub-block's 8 quads in which quads of one stored word follow each other. */
-export function quadOrder({ planes }: NumberFormat): number[] {
-  const { bits } = planes[0]!;
-  const quads = Array.from({ length: SUB_BLOCK / 4 }, (_, quad) => quad);
-  return quads.sort((a, b) => (a % bits) - (b % bits) || a - b);
+/** The order of a sub-block's 8 quads by the last word that they need. */
+export function quadOrder(format: NumberFormat): number[] {
+  const last = (quad: number): number => Math.max(...codeParts(format, quad).map(({ byteOffset }) => byteOffset));
+  const quads = Array.from({ length: SUB_BLOCK / QUAD }, (_, quad) => quad);
+  return quads.sort((a, b) => last(a) - last(b) || a - b);
+}
+
+/** Instructions that `panelLevels` computes a sub-block with, besides its loads. */
+export function levelInstructions(format: NumberFormat): number {
+  const ofPart = ({ shift, place, mask }: CodePart): number => (shift === place ? 0 : 1) + (mask === 0xff ? 0 : 1);
+  const ofQuad = (_: unknown, quad: number): number => {
+    const parts = codeParts(format, quad);
+    const moves = parts.reduce((sum, part) => sum + ofPart(part), 0);
+    return moves + parts.length - 1 + (format.codebook === null ? 0 : 1) + (format.codeXor === 0 ? 0 : 1);
+  };
+  return Array.from({ length: SUB_BLOCK / QUAD }, ofQuad).reduce((sum, count) => sum + count, 0);
 }
 
 /**
@@ -134,7 +146,7 @@ export function panelLevels(
   };
 }
 
-/** Integer `group` of a block's groups for the rows of a panel, as f32. */
+/** Integer `group` of a block's groups for the rows of a panel, as i32. */
 export function panelIntegers(
   k: KernelBuilder,
   format: NumberFormat,
@@ -147,7 +159,7 @@ export function panelIntegers(
   const at = add(add(block, mul(group, format.panelRows)), groupOffset(format, byteOffsets[0]!));
   const stored = k.load(buffer, isSigned ? 'i8' : 'u8', at, format.panelRows);
   const shifted = shrU(stored, shifts[0]!);
-  return unary('to_f32', shifts[0]! + bits === 8 ? shifted : and(shifted, 2 ** bits - 1));
+  return shifts[0]! + bits === 8 ? shifted : and(shifted, 2 ** bits - 1);
 }
 
 /** Integer `group` of one row's groups, in any layout, as i32. `block` includes the row's place in its panel. */

@@ -56,6 +56,8 @@ function expression(e: Expr): string {
       return call(e.op, expression(e.a), expression(e.b), expression(e.c));
     case 'load':
       return place(e.buffer, e.memory, e.type.lanes, e.byteOffset);
+    case 'expand':
+      return call('expand', place(e.buffer, e.memory, e.type.lanes, e.byteOffset), expression(e.mask));
     case 'shuffle':
       return call('shuffle', expression(e.a), expression(e.b), `[${e.pattern.join(' ')}]`);
     case 'extract':
@@ -93,13 +95,31 @@ function statement(s: Statement, indent: string, lines: string[]): void {
       return;
     case 'barrier':
       lines.push(`${indent}barrier`);
+      return;
+    case 'tileZero':
+      lines.push(`${indent}t${s.tile.id} = 0`);
+      return;
+    case 'tileLoad':
+      lines.push(`${indent}t${s.tile.id} = ${tilePlace(s)}`);
+      return;
+    case 'tileStore':
+      lines.push(`${indent}${tilePlace(s)} = t${s.tile.id}`);
+      return;
+    case 'tileDot':
+      lines.push(`${indent}t${s.sums.id} += ${s.dot}(t${s.a.id}, t${s.b.id})`);
   }
 }
+
+/** Rows of memory, e.g. `x.16x64[r2 by 128]`: rows and bytes of each, then the byte offset and the stride. */
+const tilePlace = ({ tile, buffer, byteOffset, rowStride }: Extract<Statement, { kind: 'tileLoad' | 'tileStore' }>) =>
+  `${buffer.name}.${tile.rows}x${tile.columnBytes}[${expression(byteOffset)} by ${rowStride}]`;
 
 /** The kernel as indented text. Registers are `r0, r1, …`; `in.f32x4[8]` is 4 floats from byte 8 on. */
 export function printKernel(kernel: Kernel): string {
   const buffers = kernel.buffers.map(({ name, access }) => `${name}: ${access}`).join(', ');
   const lines = [`kernel ${kernel.name}(${buffers})`];
+  for (const { id, element, rows, columnBytes } of kernel.tiles)
+    lines.push(`  t${id}: ${element} of ${rows} x ${columnBytes} bytes`);
   for (const each of kernel.body) statement(each, '  ', lines);
   return lines.join('\n');
 }

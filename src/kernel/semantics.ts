@@ -57,6 +57,7 @@ export const UNARY_I32: Partial<Record<UnaryOp, Unary>> = {
   neg: (a) => -a | 0,
   abs: (a) => Math.abs(a) | 0,
   not: (a) => ~a,
+  popcount: bitCount,
   to_f32: (a) => fround(a),
   to_f32_u: (a) => fround(a >>> 0),
   bits_f32: floatOfBits,
@@ -137,12 +138,37 @@ const dot8 =
     return total | 0;
   };
 
+/** sum + dot product of two pairs of signed 16-bit numbers. */
+const dot16: Ternary = (sum, b, c) =>
+  (sum + Math.imul(b >> 16, c >> 16) + Math.imul((b << 16) >> 16, (c << 16) >> 16)) | 0;
+
+/**
+ * sum + the dot product of two pairs of bfloat16 numbers: the upper pair's product first, then the lower one's, each exact
+ * and each sum rounded. Subnormal operands and results count as zero. Machines may add in another order and round
+ * once or thrice: results differ by 2^-23 times the sum of the terms' magnitudes at most.
+ */
+const dotBf16: Ternary = (sum, b, c) => {
+  const upper = normal(fround(normal(sum) + bfloat(b & UPPER) * bfloat(c & UPPER)));
+  return normal(fround(upper + bfloat(b << 16) * bfloat(c << 16)));
+};
+const UPPER = 0xffff0000 | 0;
+const bfloat = (bits: number): number => normal(floatOfBits(bits));
+const normal = (x: number): number => (Math.abs(x) < 2 ** -126 ? (x < 0 || Object.is(x, -0) ? -0 : 0) : x);
+
+function bitCount(a: number): number {
+  let count = 0;
+  for (let left = a; left !== 0; left &= left - 1) count++;
+  return count;
+}
+
 /** `fma` rounds once here; machines may round the product too. */
 export const TERNARY: Readonly<Record<TernaryOp, Ternary>> = {
   fma: (a, b, c) => fround(a * b + c),
   select: (mask, a, b) => (mask ? a : b),
   dot8u7: dot8(127),
   dot8u8: dot8(255),
+  dot16,
+  dotBf16: dotBf16,
 };
 
 /** The operation's function, or an INVALID_GRAPH error naming the operand type that it does not take. */

@@ -1,7 +1,7 @@
 /** A file on a disk, by its descriptor. */
-import { closeSync, fstatSync, openSync, read, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, read, readSync, realpathSync } from 'node:fs';
 import { BitloomError } from '../ir/error.ts';
-import type { RandomAccessFile } from './platform.ts';
+import type { FilePlace, RandomAccessFile } from './platform.ts';
 
 /** Bytes of one asynchronous read: large enough to run at full speed, small enough to stop between two. */
 const READ_BYTES = 1 << 24;
@@ -35,6 +35,7 @@ const readOnce = (descriptor: number, target: Uint8Array, offset: number): Promi
 export class DiskFile implements RandomAccessFile {
   readonly name: string;
   readonly sizeBytes: number;
+  readonly place: FilePlace;
   #descriptor: number;
 
   constructor(path: string) {
@@ -43,6 +44,7 @@ export class DiskFile implements RandomAccessFile {
       this.#descriptor = openSync(path, 'r');
       const status = fstatSync(this.#descriptor);
       this.sizeBytes = status.size;
+      this.place = { path: realpathSync(path), modifiedMs: status.mtimeMs };
       if (status.isFile()) return;
     } catch (cause) {
       throw readError(path, cause);

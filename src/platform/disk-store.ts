@@ -14,6 +14,7 @@ import {
   stat,
   statfs,
   symlink,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
@@ -53,9 +54,9 @@ async function openWriter(path: string): Promise<StoreWriter> {
       }
     },
     truncate: (sizeBytes) => writing(path, () => file.truncate(sizeBytes)),
-    async close() {
+    async close(isLasting = true) {
       try {
-        await writing(path, () => file.sync());
+        if (isLasting) await writing(path, () => file.sync());
       } finally {
         await file.close();
       }
@@ -110,6 +111,10 @@ export function diskStore(folder: string): FileStore {
         },
         undefined,
       ),
+    async touch(path) {
+      const now = new Date();
+      await utimes(at(path), now, now).catch(() => {});
+    },
     list: (path) =>
       unlessMissing(at(path), async () => {
         const entries = await readdir(at(path), { withFileTypes: true });

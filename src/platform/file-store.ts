@@ -16,8 +16,8 @@ export interface StoreWriter {
   write(bytes: Uint8Array, offset: number): Promise<void>;
   /** Cuts the file off. */
   truncate(sizeBytes: number): Promise<void>;
-  /** Makes the bytes last and closes. */
-  close(): Promise<void>;
+  /** Closes, and makes the bytes last first, unless `isLasting` is false: a crash of the machine may then lose them. */
+  close(isLasting?: boolean): Promise<void>;
 }
 
 /** Every operation throws BAD_FILE where the system refuses it; writing throws QUOTA_EXCEEDED where no room is left. */
@@ -28,6 +28,8 @@ export interface FileStore {
   readonly isBounded: boolean;
   /** Of a file, or the file that a link leads to; undefined where there is none. */
   status(path: string): Promise<FileStatus | undefined>;
+  /** Notes that a file was used now; nothing where that cannot be noted. */
+  touch(path: string): Promise<void>;
   /** Names in a folder, sorted, folders with a slash behind; empty where there is no such folder. */
   list(folder: string): Promise<readonly string[]>;
   /** Throws MISSING_FILE. */

@@ -2,6 +2,7 @@
 export type {
   Digest,
   DigestName,
+  FilePlace,
   FileStatus,
   FileStore,
   HostThread,

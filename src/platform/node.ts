@@ -27,7 +27,7 @@ export type {
   NativeSystemName,
   NativeThread,
 } from './native-host.ts';
-export type { Digest, DigestName, MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
+export type { Digest, DigestName, FilePlace, MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
 export type { HostThread, ThreadPort, ThreadProgram, WasmHost } from './wasm-host.ts';
 export { openBlob } from './web-file.ts';
 

@@ -59,6 +59,9 @@ class OpfsStore implements FileStore {
     return file && { sizeBytes: file.size, usedMs: file.lastModified };
   }
 
+  /** Reading changes nothing that this file system tells. */
+  async touch(): Promise<void> {}
+
   list(folder: string): Promise<readonly string[]> {
     const names = async (): Promise<string[]> => {
       const found: string[] = [];

@@ -6,11 +6,21 @@ import type { FileStore } from './file-store.ts';
 import type { NativeSupport } from './native-host.ts';
 import type { WasmHost } from './wasm-host.ts';
 
+/** Where a file lies on the machine's disk, and what tells one state of it from the next. */
+export interface FilePlace {
+  /** Absolute; links are followed. */
+  readonly path: string;
+  /** When it was last written, in milliseconds since 1970, as exactly as the system keeps it. */
+  readonly modifiedMs: number;
+}
+
 /** A file that is read piece by piece, straight to where the bytes belong. */
 export interface RandomAccessFile {
   /** Path or address, as errors name it. */
   readonly name: string;
   readonly sizeBytes: number;
+  /** Undefined for what is no file of this machine's disk. */
+  readonly place?: FilePlace | undefined;
   /**
    * Fills `target` with the bytes from `offset` on and returns how many there were: fewer than
    * `target.length` only at the end of the file. `target` may view a SharedArrayBuffer.

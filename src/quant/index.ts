@@ -61,4 +61,14 @@ export { pack, requireBlocks, unpack } from './pack.ts';
 export { packedAttention, packedAttentionOp } from './packed-attention.ts';
 export { packedEmbedding, packedEmbeddingOp } from './packed-embedding.ts';
 export { quantize, quantizeOp } from './quantize.ts';
+export {
+  isSparseDType,
+  packSparse,
+  SPARSE,
+  type SparseDType,
+  type SparseParts,
+  sparseBytes,
+  sparseShapes,
+} from './sparse.ts';
+export { sparseLinear, sparseLinearOp, sparseToDense } from './sparse-linear.ts';
 export { toPanels, toPanelsOp } from './to-panels.ts';

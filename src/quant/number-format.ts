@@ -4,10 +4,11 @@
  *
  * Legend: a block is `blockSize` elements that lie together. It has groups of `groupSize` elements under one effective
  * scale: the block's own, or that times the group's small integer `subScale`. A code of `bits` bits is stored in planes of
- * 1, 2, 4 or 8 bits (`Plane`). Files have many orders of planes; kernels read one, the canonical layout: sub-blocks of 32
- * elements, in which each plane of b bits takes b little-endian 4-byte words, and byte j of the plane holds the elements
- * j, j + 4b, j + 8b, … from its low bits up. So a word is four neighbouring elements per shift, and one vector
- * load, a shift and a mask give vectors of neighbouring elements.
+ * some of its bits (`Plane`). Files have many orders of planes; kernels read one, the canonical layout: sub-blocks of 32
+ * elements are 8 quads of four neighbours, whose codes of b bits take b little-endian 4-byte words. The elements of a quad
+ * are in the bytes of a word, which hold as many whole codes as they have room for: quad q is in word q % b, b * floor(q / b)
+ * bits up. Where bits are left, they hold the last quads: bit i of these in the i-th bit left of the words in their order.
+ * So one vector load, a shift and a mask give vectors of neighbouring elements; the last quads of 3 bits take twice that.
  */
 import { type ElementType, isPacked, type PackedType } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
@@ -29,14 +30,22 @@ export type ParameterField = Field<ParameterType>;
 
 /**
  * `bits` of each code, placed `place` bits up in it. Chunks of period * 8 / bits elements take `period` bytes each and
- * start `stride` bytes apart: element r of a chunk is in byte r % period of it, bits * floor(r / period) bits up.
+ * start `stride` bytes apart: element r of a chunk is in byte r % period of it, bits * floor(r / period) bits up. Where `quads`
+ * says so, chunks are sub-blocks whose four neighbours of each quad are in the four bytes of a word.
  */
 export interface Plane {
-  readonly bits: 1 | 2 | 4 | 8;
+  readonly bits: number;
   readonly place: number;
   readonly byteOffset: number;
   readonly period: number;
   readonly stride: number;
+  readonly quads?: readonly QuadPlace[];
+}
+
+/** A word of a sub-block, and how many bits up in each of its bytes. */
+export interface QuadPlace {
+  readonly word: number;
+  readonly shift: number;
 }
 
 /** Where `bits` of each of several integers are: integer i in the byte at byteOffsets[i], shifts[i] bits up; they go `place` bits up. */
@@ -114,22 +123,45 @@ export const PLAIN = {
   codeXor: 0,
 } as const;
 
-/** Canonical bit planes for codes of `bits` from `byteOffset` on: the widest powers of two first, e.g. 7 = 4 + 2 + 1. */
+/** Bytes of a word, elements of a quad, and quads of a sub-block. */
+const QUAD = 4;
+const QUADS = SUB_BLOCK / QUAD;
+
+/** Where canonical words have one bit of a quad's codes. */
+function quadBit(bits: number, quad: number, bit: number): QuadPlace {
+  const whole = bits * Math.floor(8 / bits); // bits of whole codes in a byte, and quads that are whole
+  if (quad < whole) return { word: quad % bits, shift: bits * Math.floor(quad / bits) + bit };
+  const number = (quad - whole) * bits + bit;
+  return { word: Math.floor(number / (8 - whole)), shift: whole + (number % (8 - whole)) };
+}
+
+const quadPlaces = new Map<string, readonly QuadPlace[]>();
+
+/** Places of one bit of all quads of a sub-block: the same object for the same arguments. */
+function placesOfBit(bits: number, bit: number): readonly QuadPlace[] {
+  const key = `${bits} ${bit}`;
+  const places = quadPlaces.get(key) ?? Array.from({ length: QUADS }, (_, quad) => quadBit(bits, quad, bit));
+  quadPlaces.set(key, places);
+  return places;
+}
+
+/** Canonical planes of codes of `bits` from `byteOffset` on: one of whole codes where these fill bytes, else one for each bit. */
 export function planesFor(bits: number, byteOffset: number): Plane[] {
-  const planes: Plane[] = [];
-  let place = bits;
-  let start = byteOffset;
-  for (const width of [8, 4, 2, 1] as const) {
-    if ((bits & width) === 0) continue;
-    place -= width;
-    planes.push({ bits: width, place, byteOffset: start, period: 4 * width, stride: 4 * bits });
-    start += 4 * width; // 32 elements of `width` bits
-  }
-  return planes;
+  const stride = QUAD * bits;
+  if (8 % bits === 0) return [{ bits, place: 0, byteOffset, period: QUAD * bits, stride }];
+  return Array.from({ length: bits }, (_, bit) => ({
+    ...{ bits: 1, place: bit, byteOffset, period: QUAD, stride },
+    quads: placesOfBit(bits, bit),
+  }));
 }
 
 /** Where a plane has its bits of one element of a block. */
-function placeOf({ bits, byteOffset, period, stride }: Plane, element: number): { byteOffset: number; shift: number } {
+function placeOf({ bits, byteOffset, period, stride, quads }: Plane, element: number): { byteOffset: number; shift: number } {
+  if (quads) {
+    const { word, shift } = quads[Math.floor((element % SUB_BLOCK) / QUAD)]!;
+    const subBlock = byteOffset + Math.floor(element / SUB_BLOCK) * stride;
+    return { byteOffset: subBlock + QUAD * word + (element % QUAD), shift };
+  }
   const chunk = (period * 8) / bits;
   const within = element % chunk;
   return {
@@ -149,7 +181,7 @@ export function planeTable(plane: Plane, count: number): BitTable {
   };
 }
 
-const PLANE_KEYS = ['bits', 'place', 'byteOffset', 'period', 'stride'] as const;
+const PLANE_KEYS = ['bits', 'place', 'byteOffset', 'period', 'stride', 'quads'] as const;
 
 /** True where a plain format's blocks already lie as kernels read them, so that panels only interleave the rows' bytes. */
 export function isCanonical({ bits, planes, subScale, subMin }: NumberFormat): boolean {
@@ -268,8 +300,11 @@ export const fieldOffset = (format: NumberFormat, field: Field, row = 0): number
 export const groupOffset = (format: NumberFormat, byteOffset: number, row = 0): number =>
   byteOffset * format.panelRows + row;
 
+/** What says where codes are. */
+type CodeLayout = Pick<NumberFormat, 'planes' | 'panelRows'>;
+
 /** Byte offset within a panel block of byte `byteOffset` of row 0's codes: the rows' codes are interleaved by words. */
-const codeOffset = ({ planes, panelRows }: NumberFormat, byteOffset: number): number =>
+const codeOffset = ({ planes, panelRows }: CodeLayout, byteOffset: number): number =>
   byteOffset * panelRows - ((byteOffset - planes[0]!.byteOffset) % 4) * (panelRows - 1);
 
 /** The tables of all codes of a block, for panel row 0; row r's bytes follow at + 4 * r. */
@@ -295,19 +330,33 @@ export interface CodePart {
   readonly place: number;
 }
 
-/** The parts of the codes of the elements 4 * group .. 4 * group + 3 of a block, in the order of the planes. */
-export function codeParts(format: NumberFormat, group: number): CodePart[] {
-  return format.planes.map((plane) => {
-    const { byteOffset, shift } = placeOf(plane, 4 * group);
-    return {
-      byteOffset: codeOffset(format, byteOffset),
-      byteStep: plane.period === 1 ? 0 : 1,
-      shift,
-      shiftStep: plane.period === 1 ? plane.bits : 0,
-      mask: 2 ** plane.bits - 1,
-      place: plane.place,
-    };
-  });
+/**
+ * The parts of the codes of the elements 4 * group .. 4 * group + 3 of a block, in the order of the planes. Planes whose bits
+ * are side by side are one part.
+ */
+export function codeParts(layout: CodeLayout, group: number): CodePart[] {
+  const parts: CodePart[] = [];
+  for (const plane of layout.planes) {
+    const { byteOffset: at, shift } = placeOf(plane, QUAD * group);
+    const [byteOffset, before] = [codeOffset(layout, at), parts.at(-1)];
+    const step = before ? shift - before.shift : 0;
+    const isNext =
+      before?.byteStep === 1 &&
+      before.byteOffset === byteOffset &&
+      before.mask === 2 ** step - 1 &&
+      plane.place === before.place + step;
+    if (isNext) parts[parts.length - 1] = { ...before, mask: 2 ** (step + plane.bits) - 1 };
+    else
+      parts.push({
+        byteOffset,
+        byteStep: plane.period === 1 ? 0 : 1,
+        shift,
+        shiftStep: plane.period === 1 ? plane.bits : 0,
+        mask: 2 ** plane.bits - 1,
+        place: plane.place,
+      });
+  }
+  return parts;
 }
 
 /** Elements of one stored sum of codes; 0 where there are none. */

@@ -79,10 +79,11 @@ describe.each(named(PACKED_FORMATS))('%s', (_, format) => {
     for (let group = 0; group < format.blockSize / 4; group++) {
       const parts = codeParts(format, group);
       expect(parts.reduce((all, part) => all | (part.mask << part.place), 0)).toBe(2 ** format.bits - 1);
-      for (const { byteOffset, shift } of parts) taken.add(`${byteOffset}:${shift}`);
+      for (const { byteOffset, shift, mask } of parts)
+        for (let bit = 0; mask >> bit !== 0; bit++) taken.add(`${byteOffset}:${shift + bit}`);
       for (const { byteOffset } of parts) expect(byteOffset + 4).toBeLessThanOrEqual(format.blockBytes);
     }
-    expect(taken.size).toBe((format.blockSize / 4) * format.planes.length);
+    expect(taken.size).toBe((format.blockSize / 4) * format.bits);
   });
 });
 

@@ -5,14 +5,11 @@
 import {
   and,
   bitcast,
-  broadcastTo,
   cast,
   concat,
-  constant,
   full,
   or,
   pad,
-  reduceSum,
   reshape,
   scalar,
   shiftLeft,
@@ -23,7 +20,15 @@ import {
 import { apply, type Op, type Value } from '../ir/graph.ts';
 import { defineOp, numberAttr, requireShape } from '../ir/op/rule.ts';
 import { codeValues, groupValues } from './dequantize.ts';
-import { asNumberFormat, FIELD_BYTES, isCanonical, type NumberFormat, panel, SUB_BLOCK } from './number-format.ts';
+import {
+  asNumberFormat,
+  codeParts,
+  FIELD_BYTES,
+  isCanonical,
+  type NumberFormat,
+  panel,
+  SUB_BLOCK,
+} from './number-format.ts';
 
 /** `count` neighbouring items of `size` bytes of one row's canonical block; panels interleave the rows' items. */
 interface BlockRun {
@@ -51,21 +56,21 @@ function bitsOf(x: Value, place: number, bits: number): Value {
   return and(place === 0 ? x : shiftRight(x, all(place)), all(2 ** bits - 1));
 }
 
-/** Codes [rows, blocks, blockSize] i32 as bytes of canonical planes [rows, blocks, bytes] u8. */
-function plantCodes(codes: Value, { bits: codeBits, planes }: NumberFormat): Value {
+/** Codes [rows, blocks, blockSize] i32 as bytes of canonical words [rows, blocks, bytes] u8. */
+function plantCodes(codes: Value, { bits, planes }: NumberFormat): Value {
   const [rows, blocks, blockSize] = codes.type.shape as readonly [number, number, number];
-  const subBlocks = blockSize / SUB_BLOCK;
-  const bytes = planes.map(({ bits, place, period }) => {
-    const shape = [rows, blocks, subBlocks, 8 / bits, period];
-    const parts = reshape(bitsOf(codes, place, bits), shape);
-    const shifts = constant(
-      'i32',
-      [1, 1, 1, 8 / bits, 1],
-      Array.from({ length: 8 / bits }, (_, i) => bits * i),
-    );
-    return reduceSum(shiftLeft(parts, broadcastTo(shifts, shape)), [3]);
-  });
-  return reshape(cast(concat(bytes, 3), 'u8'), [rows, blocks, (blockSize * codeBits) / 8]);
+  const quads = reshape(codes, [rows, blocks, blockSize / SUB_BLOCK, SUB_BLOCK / 4, 4]);
+  const start = planes[0]!.byteOffset;
+  const words = Array.from({ length: bits }, () => [] as Value[]);
+  for (let quad = 0; quad < SUB_BLOCK / 4; quad++) {
+    const own = sliceAxis(quads, 3, quad, quad + 1);
+    for (const { byteOffset, shift, mask, place } of codeParts({ planes, panelRows: 1 }, quad)) {
+      const part = bitsOf(own, place, Math.log2(mask + 1));
+      words[(byteOffset - start) / 4]!.push(shift === 0 ? part : shiftLeft(part, full('i32', part.type.shape, shift)));
+    }
+  }
+  const bytes = words.map((parts) => parts.reduce((joined, part) => or(joined, part)));
+  return reshape(cast(concat(bytes, 3), 'u8'), [rows, blocks, (blockSize * bits) / 8]);
 }
 
 /** A plain matrix's blocks [rows, blocks, blockBytes] u8 as canonical blocks of the layout `to`. */

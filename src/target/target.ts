@@ -14,8 +14,19 @@ export interface DeviceBuffer {
   dispose(): void;
 }
 
+/** A file whose bytes are a device's memory as they lie: read by the system when they are used, and shared between processes. */
+export interface MappedFile {
+  readonly byteLength: number;
+  /**
+   * A buffer that may only be read. It stands for itself: the file stays mapped until it, all others and the file are
+   * disposed. Throws INVALID_ARGUMENT, DISPOSED.
+   */
+  slice(byteOffset: number, byteLength: number): DeviceBuffer;
+  dispose(): void;
+}
+
 /** Checks that a window lies in a buffer. Throws INVALID_ARGUMENT. */
-export function checkWindow(buffer: DeviceBuffer, byteOffset: number, byteLength: number): void {
+export function checkWindow(buffer: Pick<DeviceBuffer, 'byteLength'>, byteOffset: number, byteLength: number): void {
   if (byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= buffer.byteLength) return;
   const message = `bytes ${byteOffset} to ${byteOffset + byteLength} are not in a buffer of ${buffer.byteLength} bytes`;
   throw new BitloomError('INVALID_ARGUMENT', message, { byteOffset, byteLength });
@@ -61,14 +72,22 @@ export interface CompiledPlan {
 export interface Target {
   readonly name: string;
   readonly machine: Machine;
+  /** Threads that run a plan together. */
+  readonly threads: number;
   /** Uninitialised memory, 64-byte aligned. Throws OUT_OF_MEMORY. */
   allocate(byteLength: number): DeviceBuffer;
+  /**
+   * The same, holding zeros. Where it is left out, they have to be written.
+   */
+  allocateZeroed?(byteLength: number): DeviceBuffer;
+  /** Holds a file's bytes without reading them, where the target can. Throws MISSING_FILE, BAD_FILE. */
+  mapFile?(path: string): MappedFile;
   /** The buffer's memory as bytes: to fill from a file or to read results, without a copy. */
   bytes(buffer: DeviceBuffer): Uint8Array;
   compile(plan: Plan): Promise<CompiledPlan>;
   /** Runs a plan to its end on all threads, with pauses where there is something to do in them. Allocates nothing. */
   run(compiled: CompiledPlan, args: readonly DeviceBuffer[], pause?: Pause): Promise<void>;
-  /** Bytes allocated and not freed. */
+  /** Bytes allocated and not freed; mapped files do not count. */
   readonly liveBytes: number;
   dispose(): void;
 }

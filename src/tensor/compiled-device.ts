@@ -5,7 +5,7 @@ import type { Graph } from '../ir/graph.ts';
 import type { Kernel } from '../kernel/language.ts';
 import { kernelLibrary } from '../kernel/library/index.ts';
 import { platform } from '../platform/index.ts';
-import type { DeviceBuffer, Target } from '../target/target.ts';
+import type { DeviceBuffer, MappedFile, Target } from '../target/target.ts';
 import type { Device, DeviceName, DeviceProgram } from './device.ts';
 
 /** The dials of this process's environment. */
@@ -20,27 +20,32 @@ export interface DeviceTraits {
   readonly name: DeviceName;
   readonly features: readonly string[];
   readonly threadsNote?: string | undefined;
+  readonly limitBytes?: number | undefined;
 }
 
 export class CompiledDevice implements Device {
   readonly name: DeviceName;
   readonly features: readonly string[];
   readonly threadsNote: string | undefined;
+  readonly limitBytes: number | undefined;
+  readonly mapFile: ((path: string) => MappedFile) | undefined;
   readonly #target: Target;
   /** Kernels built so far: the programs of a model share most of theirs. */
   readonly #kernels = new Map<string, Kernel>();
   readonly #dials: Dials;
 
-  constructor(target: Target, { name, features, threadsNote }: DeviceTraits, dials: Dials) {
+  constructor(target: Target, { name, features, threadsNote, limitBytes }: DeviceTraits, dials: Dials) {
     this.#target = target;
     this.name = name;
     this.features = features;
     this.threadsNote = threadsNote;
+    this.limitBytes = limitBytes;
+    this.mapFile = target.mapFile?.bind(target);
     this.#dials = dials;
   }
 
   get threads(): number {
-    return this.#target.machine.threads;
+    return this.#target.threads;
   }
 
   get panelRows(): number {
@@ -53,6 +58,14 @@ export class CompiledDevice implements Device {
 
   allocate(byteLength: number): DeviceBuffer {
     return this.#target.allocate(byteLength);
+  }
+
+  allocateZeroed(byteLength: number): DeviceBuffer {
+    const target = this.#target;
+    if (target.allocateZeroed !== undefined) return target.allocateZeroed(byteLength);
+    const buffer = target.allocate(byteLength);
+    target.bytes(buffer).fill(0);
+    return buffer;
   }
 
   bytes(buffer: DeviceBuffer): Uint8Array {

@@ -1,7 +1,7 @@
 /** Makes a device by name. */
 import { X64Target } from '#x64';
 import { BitloomError } from '../ir/error.ts';
-import { WasmTarget } from '../target/wasm/index.ts';
+import { MAXIMUM_BYTES, WasmTarget } from '../target/wasm/index.ts';
 import { CompiledDevice, processDials } from './compiled-device.ts';
 import type { Device, DeviceName } from './device.ts';
 import { InterpreterDevice } from './interpreter-device.ts';
@@ -9,6 +9,8 @@ import { InterpreterDevice } from './interpreter-device.ts';
 export interface DeviceOptions {
   /** Default: as many as the machine has cores. */
   readonly threads?: number;
+  /** Results are the same to the bit whatever number of threads runs, at some cost in speed. Default false. */
+  readonly isDeterministic?: boolean;
   /** Hears of each fallback once, by name. Default: `console.warn`. */
   readonly onWarning?: (message: string) => void;
   /** How much of the processor the x64 device uses. Default: all. */
@@ -51,9 +53,12 @@ async function fastestDevice(options: DeviceOptions): Promise<Device> {
 const warningOf = ({ onWarning = (message) => console.warn(message) }: DeviceOptions): ((message: string) => void) =>
   onWarning;
 
-async function x64Device({ threads, level }: DeviceOptions): Promise<Device> {
+async function x64Device(options: DeviceOptions): Promise<Device> {
+  const { threads, level, isDeterministic = false } = options;
   const dials = processDials();
   const target = await X64Target.create({
+    onWarning: warningOf(options),
+    isDeterministic,
     ...(threads === undefined ? {} : { threads }),
     ...(level === undefined ? {} : { level }),
     ...(dials.debug >= 4 ? { onListing: (text: string) => console.error(text) } : {}),
@@ -63,15 +68,16 @@ async function x64Device({ threads, level }: DeviceOptions): Promise<Device> {
 
 /** Throws NO_DEVICE where the engine has no SIMD. */
 async function wasmDevice(options: DeviceOptions): Promise<Device> {
-  const { threads } = options;
+  const { threads, isDeterministic = false } = options;
   const onWarning = warningOf(options);
-  const target = await WasmTarget.create({ onWarning, ...(threads === undefined ? {} : { threads }) });
+  const target = await WasmTarget.create({ onWarning, isDeterministic, ...(threads === undefined ? {} : { threads }) });
   const { relaxedSimd, dotU8 } = target.features;
   const features = [
     'simd128',
     ...(relaxedSimd ? ['relaxed-simd'] : []),
     ...(dotU8 ? ['dot-u8'] : []),
-    ...(target.machine.threads > 1 ? ['threads'] : []),
+    ...(target.threads > 1 ? ['threads'] : []),
   ];
-  return new CompiledDevice(target, { name: 'wasm', features, threadsNote: target.threadsNote }, processDials());
+  const traits = { name: 'wasm', features, threadsNote: target.threadsNote, limitBytes: MAXIMUM_BYTES } as const;
+  return new CompiledDevice(target, traits, processDials());
 }

@@ -5,7 +5,7 @@
 import type { Donation } from '../compile/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { TensorType } from '../ir/shape.ts';
-import type { DeviceBuffer, Pause } from '../target/target.ts';
+import type { DeviceBuffer, MappedFile, Pause } from '../target/target.ts';
 
 export type DeviceName = 'x64' | 'wasm' | 'interpreter';
 
@@ -33,9 +33,16 @@ export interface Device {
   readonly panelRows: number;
   /** Hardware features in use, by name. */
   readonly features: readonly string[];
+  /** Bytes allocated and not freed; mapped files do not count. */
   readonly liveBytes: number;
+  /** Bytes that it can hold at most, whatever the machine has left; undefined where nothing but the machine limits it. */
+  readonly limitBytes?: number | undefined;
   /** Throws OUT_OF_MEMORY with needed and available bytes. */
   allocate(byteLength: number): DeviceBuffer;
+  /** The same, holding zeros: those that the system gives anyway are not written again. */
+  allocateZeroed(byteLength: number): DeviceBuffer;
+  /** Holds a file's bytes without reading them, where the device can. Throws MISSING_FILE, BAD_FILE. */
+  readonly mapFile?: ((path: string) => MappedFile) | undefined;
   /** The buffer's memory itself: fill it or read it without a copy. */
   bytes(buffer: DeviceBuffer): Uint8Array;
   compile(graph: Graph, options?: { donate?: readonly Donation[]; name?: string }): Promise<DeviceProgram>;

@@ -46,6 +46,10 @@ export class InterpreterDevice implements Device {
     });
   }
 
+  allocateZeroed(byteLength: number): DeviceBuffer {
+    return this.allocate(byteLength);
+  }
+
   bytes(buffer: DeviceBuffer): Uint8Array {
     return (buffer as HostBuffer).bytes;
   }

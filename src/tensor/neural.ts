@@ -10,7 +10,10 @@ import { normalizeAxis } from '../ir/shape.ts';
 import type { NumberFormat } from '../quant/index.ts';
 import * as quantized from '../quant/index.ts';
 import { type TensorLike, toFloat } from './promotion.ts';
+import type { SparseMatrix } from './sparse-matrix.ts';
 import { Tensor } from './tensor.ts';
+
+export { type SparseMatrix, sparseMatrix } from './sparse-matrix.ts';
 
 export const silu = (x: TensorLike): Tensor => new Tensor(layers.silu(toFloat(x, 'silu')));
 export const gelu = (x: TensorLike, approximate: 'none' | 'tanh' = 'none'): Tensor =>
@@ -96,6 +99,21 @@ export const linear = (x: Tensor, w: Tensor): Tensor => new Tensor(quantized.lin
  */
 export const expertLinear = (x: Tensor, w: Tensor, ids: Tensor): Tensor =>
   new Tensor(quantized.expertLinear(operandFor(w, x), w.value, ids.value));
+
+/**
+ * x [..., inFeatures] times the sparse matrix w [outFeatures, inFeatures] transposed, f32. Only the elements of w that are
+ * not zero are read, where the device has an instruction that spreads them (AVX-512 VBMI2); elsewhere w is made whole.
+ */
+export const sparseLinear = (x: Tensor, w: SparseMatrix): Tensor => {
+  const { bitmap, values, starts, shape } = w;
+  const parts = { bitmap: bitmap.value, values: values.value, starts: starts.value };
+  return new Tensor(quantized.sparseLinear(toFloat(x, 'sparseLinear'), parts, shape[0]));
+};
+/** The matrix [outFeatures, inFeatures] f32 that a sparse one stands for. */
+export const sparseToDense = ({ bitmap, values, starts, shape }: SparseMatrix): Tensor =>
+  new Tensor(
+    quantized.sparseToDense({ bitmap: bitmap.value, values: values.value, starts: starts.value }, [shape[0], shape[1]]),
+  );
 
 /** x [..., K] in blocks of a number format along the last axis. */
 export const quantize = (x: Tensor, format: NumberFormat): Tensor => new Tensor(quantized.quantize(x.value, format));

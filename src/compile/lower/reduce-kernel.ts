@@ -272,6 +272,7 @@ export function buildReduceKernel(
   if (!isVector && nest.keptAxes > 0 && isVectorNest(turned) && nest.extents[nest.keptAxes - 1]! >= k.lanes) {
     emitVectorOfResults(reductionOf(turned, true), dtype, out, grain);
   } else if (
+    !machine.isDeterministic &&
     results < machine.threads &&
     results * length > 2 * grainElements(workPerElement(nest.formula, isVector))
   ) {

@@ -22,6 +22,8 @@ import { toPanelsOp } from '../../quant/to-panels.ts';
 import { add, max, mul } from '../expression.ts';
 import { type Machine, SIMD128 } from '../machine.ts';
 import type { Epilogue } from '../template.ts';
+import { convCases } from './conv-cases.ts';
+import { sparseCases } from './sparse-cases.ts';
 
 /** An operand: random numbers unless `values` are given. */
 export interface CaseInput extends TensorType {
@@ -87,6 +89,7 @@ function linearFloatCases(): KernelCase[] {
     ...sizes.map((size) => make(...size, 'f32', 'f32')),
     ...sizes.slice(1, 7).flatMap((size) => [make(...size, 'f32', 'f16'), make(...size, 'f32', 'bf16')]),
     make(18, 19, 23, 'f16', 'bf16'),
+    ...[131, 21].flatMap((depth) => [make(1, 9, depth, 'bf16', 'bf16'), make(2, 9, depth, 'bf16', 'bf16')]),
     make(0, 3, 5, 'f32', 'f32'),
     { ...make(3, 11, 8, 'f32', 'f32'), epilogue: gainResidualRelu([3], 11) },
     { ...make(20, 11, 8, 'f32', 'f32'), epilogue: gainResidualRelu([20], 11) },
@@ -413,15 +416,17 @@ function ropeCases(): KernelCase[] {
 }
 
 /** Cases for a machine: panels have as many rows as it has lanes. */
-export const kernelCases = ({ lanes }: Pick<Machine, 'lanes'> = SIMD128): KernelCase[] => [
+export const kernelCases = ({ lanes, hasExpand }: Pick<Machine, 'lanes' | 'hasExpand'> = SIMD128): KernelCase[] => [
   ...rowCases(),
   ...movingCases(lanes),
   ...attentionCases(),
   ...ropeCases(),
   ...linearFloatCases(),
   ...dotGeneralCases(),
+  ...convCases(),
   ...linearPackedCases(lanes),
   ...linearAnyCases(lanes),
   ...expertLinearCases(lanes),
+  ...(hasExpand ? sparseCases() : []),
   ...quantizeCases(),
 ];

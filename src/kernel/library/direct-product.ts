@@ -3,11 +3,18 @@
  * speed of memory. One vector of levels is four neighbouring elements of a row for each lane; four neighbouring
  * activations repeat over its lanes.
  */
-import { type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import {
+  type GroupField,
+  levelBits,
+  type NumberFormat,
+  type ParameterField,
+  panelBlockBytes,
+  SUB_BLOCK,
+} from '../../quant/number-format.ts';
 import { add, constant, type Expr, fma, mul, splat, ternary, unary, vectorType } from '../expression.ts';
 import type { KernelBuilder, Variable } from '../language.ts';
 import type { Machine } from '../machine.ts';
-import { quadOrder } from '../packed-block.ts';
+import { loadField, quadOrder } from '../packed-block.ts';
 import {
   blockReader,
   dotOf,
@@ -45,57 +52,114 @@ export class DirectProduct {
     const bytes = panelBytes(this.#w.format, this.#depth);
     const step = k.let(mul(apart, bytes));
     const start = k.let(mul(token, rowBytes));
-    const block = k.variable(mul(panel, bytes));
+    const weights = k.variable(mul(panel, bytes));
     const zero = constant(vectorType('f32', this.#machine.lanes), 0);
     const sums = Array.from({ length: tokens }, () => Array.from({ length: panels }, () => k.variable(zero)));
     k.loop(start, add(start, rowBytes), unitsPerBlock * xBytes, (at) => {
-      const reader = blockReader(k, this.#w, this.#sizes, { count: panels, bytes: step }, block);
+      const reader = blockReader(k, this.#w, this.#sizes, { count: panels, bytes: step }, weights);
+      const block = this.#blockSums(tokens, panels);
       // Unrolled: places within a block then go into the loads themselves, which costs less than the loop.
       for (let unit = 0; unit < unitsPerBlock; unit++) {
         const own = add(at, unit * xBytes);
-        this.#unit(sums, (t, offset) => add(own, t * rowBytes + offset), reader(unit));
+        this.#unit(block ?? { scaled: sums }, (t, offset) => add(own, t * rowBytes + offset), reader(unit));
       }
-      k.set(block, add(block, panelBlockBytes(this.#w.format)));
+      if (block) this.#closeBlock(sums, block, (p) => add(weights, mul(step, p)));
+      k.set(weights, add(weights, panelBlockBytes(this.#w.format)));
     });
     return sums;
   }
 
+  /** Sums of a block whose groups have small integers of their own. */
+  #blockSums(tokens: number, panels: number): UnitSums | undefined {
+    const { subScale, subMin } = this.#w.format;
+    if (subScale === null) return undefined;
+    const zero = constant(vectorType('f32', this.#machine.lanes), 0);
+    const sums = (): Variable[][] =>
+      Array.from({ length: tokens }, () => Array.from({ length: panels }, () => this.#k.variable(zero)));
+    return subMin === null ? { scaled: sums() } : { scaled: sums(), shifted: sums() };
+  }
+
+  /** Adds a block's sums, times its scale and less its minimum, to the sums of the whole depth. */
+  #closeBlock(sums: readonly (readonly Variable[])[], block: UnitSums, at: (panel: number) => Expr): void {
+    const [k, { buffer, format }] = [this.#k, this.#w];
+    const field = (which: ParameterField, p: number): Expr =>
+      k.let(loadField(k, format, which, buffer, at(p), 0, format.panelRows));
+    for (const p of sums[0]!.keys()) {
+      const [scale, min] = [field(format.scale, p), block.shifted && k.let(unary('neg', field(format.min!, p)))];
+      for (const [t, row] of sums.entries()) {
+        const sum = row[p]!;
+        k.set(sum, fma(block.scaled[t]![p]!, scale, sum));
+        if (min) k.set(sum, fma(block.shifted![t]![p]!, min, sum));
+      }
+    }
+  }
+
   /** Adds one unit's products. `place` is the byte offset of a field of token t's block. */
-  #unit(sums: readonly (readonly Variable[])[], place: (t: number, offset: number) => Expr, reader: UnitReader): void {
+  #unit(sums: UnitSums, place: (t: number, offset: number) => Expr, reader: UnitReader): void {
     const [k, { buffer, format: x }, { format: w }, sizes] = [this.#k, this.#x, this.#w, this.#sizes];
     const { lanes } = this.#machine;
     const zero = constant(vectorType('i32', lanes), 0);
-    const perPanel = (scalar: Expr): Expr => repeated(k, this.#machine, scalar, sums[0]!.length);
+    const { scaled } = sums;
+    const panels = scaled[0]!.length;
+    const perPanel = (scalar: Expr): Expr => repeated(k, this.#machine, scalar, panels);
     const spans = Array.from({ length: sizes.spans }, (_, span) => span);
     const { dtype, byteOffset } = x.codeSum!;
     const codeSum = (t: number, span: number): Expr =>
       k.load(buffer, dtype === 'i32' ? 'i32' : 'i16', place(t, byteOffset + 2 * span));
     const dots = spans.map((span) =>
-      sums.map((row, t) => {
+      scaled.map((row, t) => {
         const start = w.offset === 0 ? zero : k.let(splat(mul(codeSum(t, span), -w.offset), lanes));
         return row.map(() => k.variable(start));
       }),
     );
     for (const quad of unitQuads(w, sizes)) {
-      const levels = sums[0]!.map((_, p) => k.let(reader.levels(p, quad)));
+      const levels = scaled[0]!.map((_, p) => k.let(reader.levels(p, quad)));
       const own = dots[Math.floor(quad / sizes.quadsPerSpan)]!;
       for (const [t, row] of own.entries()) {
         const codes = perPanel(k.load(buffer, 'i32', place(t, x.planes[0]!.byteOffset + 4 * quad)));
         for (const [p, sum] of row.entries()) k.set(sum, ternary(dotOf(w), sum, codes, levels[p]!));
       }
     }
-    const steps = spans.map((span) => sums[0]!.map((_, p) => k.let(reader.step(p, span))));
-    const leasts = hasLeast(w) ? spans.map((span) => sums[0]!.map((_, p) => k.let(reader.least(p, span)))) : [];
-    for (const [t, row] of sums.entries()) {
+    const isWhole = sumsWholeNumbers(w);
+    const of = (make: (p: number, span: number) => Expr): Expr[][] =>
+      spans.map((span) => scaled[0]!.map((_, p) => k.let(make(p, span))));
+    const group = (field: GroupField): Expr[][] =>
+      of((p, span) => (isWhole ? reader.integers(field, p, span) : unary('to_f32', reader.integers(field, p, span))));
+    const steps = w.subScale ? group(w.subScale) : of(reader.step);
+    const leasts = w.subMin ? group(w.subMin) : hasLeast(w) ? of(reader.least) : [];
+    const sumOf = (pairs: readonly (readonly [Expr, Expr])[]): Expr =>
+      isWhole
+        ? unary('to_f32', pairs.reduce((sum, [a, b]) => ternary('dot16', sum, a, b), zero))
+        : sumOfProducts(pairs);
+    const asNumber = (sum: Expr): Expr => (isWhole ? sum : unary('to_f32', sum));
+    for (const [t, row] of scaled.entries()) {
       const scale = perPanel(k.load(buffer, 'f32', place(t, x.scale.byteOffset)));
-      const shifts = leasts.map((_, span) => k.let(splat(unary('to_f32', codeSum(t, span)), lanes)));
+      const shifts = leasts.map((_, span) => k.let(splat(asNumber(codeSum(t, span)), lanes)));
       for (const [p, sum] of row.entries()) {
-        const scaled = spans.map((span) => [unary('to_f32', dots[span]![t]![p]!), steps[span]![p]!] as const);
-        const shifted = shifts.map((shift, span) => [shift, leasts[span]![p]!] as const);
-        k.set(sum, fma(sumOfProducts([...scaled, ...shifted]), scale, sum));
+        const products = spans.map((span) => [asNumber(dots[span]![t]![p]!), steps[span]![p]!] as const);
+        const least = shifts.map((shift, span) => [shift, leasts[span]![p]!] as const);
+        const shifted = sums.shifted?.[t]![p]!;
+        k.set(sum, fma(sumOf(shifted ? products : [...products, ...least]), scale, sum));
+        if (shifted) k.set(shifted, fma(sumOf(least), scale, shifted));
       }
     }
   }
+}
+
+/** Sums [tokens][panels] that a unit's products are added to: all in one, or what a block's minimum is for by itself. */
+interface UnitSums {
+  readonly scaled: readonly (readonly Variable[])[];
+  readonly shifted?: readonly (readonly Variable[])[];
+}
+
+/** Least magnitude that words of 16 bits do not hold. */
+const TOO_LARGE = 2 ** 15;
+
+/** Whether a group's products with its integers, none of which is below zero, are whole numbers of words: dot products again. */
+function sumsWholeNumbers(w: NumberFormat): boolean {
+  const isNatural = (field: GroupField | null): boolean => field === null || field.range[0] >= 0;
+  const most = w.groupSize * 128 * (2 ** levelBits(w) - 1);
+  return w.subScale !== null && isNatural(w.subScale) && isNatural(w.subMin) && most < TOO_LARGE;
 }
 
 function sumOfProducts(pairs: readonly (readonly [Expr, Expr])[]): Expr {

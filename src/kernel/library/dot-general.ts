@@ -1,16 +1,28 @@
 /**
  * `dot_general` of floats whose batch, free and contracted axes each lie at one stride, as in a matrix product with
- * either operand transposed and one batch axis. Runs through the blocked product of gemm.ts.
+ * either operand transposed and one batch axis. Runs through the blocked product of gemm.ts; on machines with tiles that of
+ * bf16 by bf16 may run in them, and that of bytes by bytes does (gemm-tile-registers.ts).
  */
 import { rowMajorStrides, type Shape, type TensorType } from '../../ir/shape.ts';
+import { rankSchedules, type Work } from '../cost.ts';
 import { type FloatType, isFloatType } from '../decode.ts';
 import type { BufferParam } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
-import type { KernelRequest, KernelTemplate } from '../template.ts';
-import { emitGemm, type GemmProblem, type GemmSchedule, gemmSchedules } from './gemm.ts';
+import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
+import { emitGemm, type GemmProblem, type GemmSchedule, gemmSchedules, gemmWork } from './gemm.ts';
+import {
+  emitTileGemm,
+  floatResults,
+  integerResults,
+  isTileGemm,
+  type TileGemmProblem,
+  tileGemmWork,
+  tileSchedulesFor,
+} from './gemm-tile-registers.ts';
 import { kernelName } from './naming.ts';
 import type { MatrixSource } from './panel-source.ts';
 import { Results, writesFloats } from './results.ts';
+import { isTileOperand, type TileOperandType } from './tile-squares.ts';
 
 /** Several axes that lie as one: their joint size and the stride of the last. */
 interface Joined {
@@ -65,6 +77,20 @@ const sourceOf = (buffer: BufferParam, dtype: FloatType, { batch, free, contract
 const isColumn = ({ output, epilogue }: KernelRequest, b: Side): boolean =>
   b.free.size === 1 && (output.shape.length === 1 || epilogue === undefined);
 
+/** The product in tile registers, for operands that they take. */
+function tileProblemOf(request: KernelRequest, lhs: BufferParam, rhs: BufferParam): TileGemmProblem {
+  const { a, b, ...sizes } = problemOf(request, lhs, rhs);
+  const dtype = request.inputs[0]!.dtype as TileOperandType;
+  return { ...sizes, a: { ...a, dtype }, b: { ...b, dtype } };
+}
+
+/** Whether tile registers take both operands: bf16 to f32, bytes to i32, each along its depth or across it. */
+function fitsTiles({ inputs: [lhs, rhs], output, machine, epilogue }: KernelRequest, sides: [Side, Side]): boolean {
+  if (!machine.tiles || !isTileOperand(lhs!.dtype) || lhs!.dtype !== rhs!.dtype) return false;
+  const isWhole = lhs!.dtype === 'bf16' || (output.dtype === 'i32' && epilogue === undefined);
+  return isWhole && sides.every(({ free, contract }) => free.stride === 1 || contract.stride === 1);
+}
+
 function problemOf(request: KernelRequest, lhs: BufferParam, rhs: BufferParam): GemmProblem {
   const [a, b] = sidesOf(request)!;
   const [left, right] = [
@@ -78,18 +104,36 @@ function problemOf(request: KernelRequest, lhs: BufferParam, rhs: BufferParam): 
 export const dotGeneral: KernelTemplate = {
   op: 'dot_general',
   name: 'dot_general',
-  supports: (request) =>
-    request.inputs.every((t) => isFloatType(t.dtype)) &&
-    request.output.dtype === 'f32' &&
-    writesFloats(request) &&
-    sidesOf(request) !== null,
+  supports(request) {
+    const sides = sidesOf(request);
+    if (sides === null) return false;
+    if (!request.inputs.every((t) => isFloatType(t.dtype))) return fitsTiles(request, sides);
+    return request.output.dtype === 'f32' && writesFloats(request);
+  },
   schedules(request) {
+    const { machine, inputs } = request;
     const unused: BufferParam = { name: '', access: 'read', index: 0 };
-    return gemmSchedules(problemOf(request, unused, unused), request.machine);
+    const sizes = problemOf(request, unused, unused);
+    const types = inputs.map((t) => t.dtype);
+    const tiled = fitsTiles(request, sidesOf(request)!) ? tileSchedulesFor(sizes, types, machine) : [];
+    if (tiled.length === 0) return gemmSchedules(sizes, machine);
+    if (!isFloatType(types[0]!)) return tiled;
+    const work = (schedule: Schedule): Work =>
+      isTileGemm(schedule)
+        ? tileGemmWork(sizes, 'bf16', schedule, machine)
+        : gemmWork(sizes, schedule as GemmSchedule, machine, 'bf16');
+    return rankSchedules<Schedule>([...gemmSchedules(sizes, machine), ...tiled], work, machine);
   },
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('dot_general', request, schedule), request.machine.lanes);
-    const problem = problemOf(request, k.buffer('lhs', 'read'), k.buffer('rhs', 'read'));
+    const [lhs, rhs] = [k.buffer('lhs', 'read'), k.buffer('rhs', 'read')];
+    if (isTileGemm(schedule)) {
+      const isFloat = request.output.dtype !== 'i32';
+      const results = isFloat ? floatResults(new Results(k, request), request) : integerResults(k);
+      emitTileGemm(k, tileProblemOf(request, lhs, rhs), schedule, results);
+      return k.finish();
+    }
+    const problem = problemOf(request, lhs, rhs);
     emitGemm(k, problem, schedule as GemmSchedule, new Results(k, request, 'readwrite'));
     return k.finish();
   },

@@ -31,7 +31,7 @@ import {
 import type { KernelBuilder, Variable } from '../language.ts';
 import type { Machine } from '../machine.ts';
 import type { Schedule } from '../template.ts';
-import { type DepthRange, type MatrixSource, packPanel } from './panel-source.ts';
+import { batchOffset, type ColumnSource, type DepthRange, type MatrixSource, packPanel } from './panel-source.ts';
 import type { Results } from './results.ts';
 import { forTiles } from './tiles.ts';
 
@@ -54,7 +54,10 @@ export interface GemmSizes {
 export interface GemmProblem extends GemmSizes {
   /** [m, depth] and [n, depth]. */
   readonly a: MatrixSource;
-  readonly b: MatrixSource;
+  readonly b: MatrixSource | ColumnSource;
+  /** Where results lie, in elements, if not as [batch, m, n]: the first of a row, and the distance of rows. */
+  readonly rowStart?: (batch: Expr, row: Expr) => Expr;
+  readonly rowStride?: number;
 }
 
 const UNROLL = 4;
@@ -79,7 +82,8 @@ class Gemm {
   readonly #problem: GemmProblem;
   readonly #schedule: GemmSchedule;
   readonly #results: Results;
-  readonly #bPanels: { buffer: BufferParam; byteOffset: number };
+  readonly #columns: PackedColumns;
+  readonly #rowStride: number;
   readonly #aPanel: { buffer: BufferParam; byteOffset: number } | null;
 
   constructor(k: KernelBuilder, problem: GemmProblem, schedule: GemmSchedule, results: Results) {
@@ -88,8 +92,12 @@ class Gemm {
     this.#schedule = schedule;
     this.#results = results;
     const { kc, nc, mr, nr } = schedule;
-    this.#bPanels = k.threadScratch(4 * kc * Math.ceil(nc / nr) * nr);
-    const readsInPlace = problem.a.dtype === 'f32' && problem.a.depthStride === 1;
+    const { b } = problem;
+    this.#columns = isMatrix(b)
+      ? { ...k.threadScratch(4 * kc * Math.ceil(nc / nr) * nr), columnBytes: 4 * kc, depthBytes: 4 * nr }
+      : { buffer: b.buffer, byteOffset: b.byteOffset, columnBytes: 4, depthBytes: 4 * b.pitch };
+    this.#rowStride = problem.rowStride ?? problem.n;
+    const readsInPlace = problem.a.dtype === 'f32' && problem.a.depthStride === 1 && !isWorthPacking(k.lanes, schedule);
     this.#aPanel = readsInPlace ? null : k.threadScratch(4 * kc * roundUp(mr, k.lanes));
   }
 
@@ -115,11 +123,15 @@ class Gemm {
   }
 
   #packColumns(batch: Expr, firstColumn: Expr, lastColumn: Expr, range: DepthRange): void {
-    const [k, { b, n }, { nr, kc }] = [this.#k, this.#problem, this.#schedule];
-    const { buffer, byteOffset } = this.#bPanels;
-    const offset = k.let(mul(batch, b.batchStride));
+    const [k, { b, n }, { nr }] = [this.#k, this.#problem, this.#schedule];
+    if (!isMatrix(b)) {
+      b.write(batch, firstColumn, lastColumn, range);
+      return;
+    }
+    const { buffer, byteOffset, columnBytes } = this.#columns;
+    const offset = k.let(batchOffset(b, batch));
     const pack = (column: Expr, valid: number): void => {
-      const panel = k.let(add(mul(sub(column, firstColumn), 4 * kc), byteOffset));
+      const panel = k.let(add(mul(sub(column, firstColumn), columnBytes), byteOffset));
       packPanel(k, b, offset, column, valid, range, { buffer, byteOffset: panel, width: nr });
     };
     forTiles(k, firstColumn, lastColumn, nr, n, pack);
@@ -127,7 +139,7 @@ class Gemm {
 
   #rowTiles(pass: Pass, firstRow: Expr, lastRow: Expr): void {
     const [k, { a, m }, { mr }] = [this.#k, this.#problem, this.#schedule];
-    const offset = k.let(mul(pass.batch, a.batchStride));
+    const offset = k.let(batchOffset(a, pass.batch));
     forTiles(k, firstRow, lastRow, mr, m, (row, valid) => {
       if (this.#aPanel) {
         const width = roundUp(mr, k.lanes);
@@ -142,10 +154,11 @@ class Gemm {
   }
 
   #columnTiles(pass: Pass, row: Expr, rows: number, a: RowPanel): void {
-    const [k, { m, n }, { nr, kc }] = [this.#k, this.#problem, this.#schedule];
-    const rowStart = k.let(mul(add(mul(pass.batch, m), row), n));
+    const [k, { m, n }, { nr }] = [this.#k, this.#problem, this.#schedule];
+    const { byteOffset, columnBytes } = this.#columns;
+    const rowStart = k.let(this.#problem.rowStart?.(pass.batch, row) ?? mul(add(mul(pass.batch, m), row), n));
     forTiles(k, pass.firstColumn, pass.lastColumn, nr, n, (column, valid) => {
-      const panel = k.let(add(mul(sub(column, pass.firstColumn), 4 * kc), this.#bPanels.byteOffset));
+      const panel = k.let(add(mul(sub(column, pass.firstColumn), columnBytes), byteOffset));
       const sums = this.#startSums(pass, rowStart, column, rows, valid);
       this.#multiply(a, panel, pass.range, sums);
       this.#finishSums(pass, rowStart, column, valid, sums);
@@ -154,16 +167,18 @@ class Gemm {
 
   /** Accumulators [rows][nr / lanes]: zero, or the partial sums of earlier slices. */
   #startSums(pass: Pass, rowStart: Expr, column: Expr, rows: number, valid: number): Variable[][] {
-    const [k, { n }, { nr }] = [this.#k, this.#problem, this.#schedule];
+    const [k, { nr }] = [this.#k, this.#schedule];
     const type = vectorType('f32', k.lanes);
+    // Vectors past a ragged tile's last column are left out; at four lanes they cost less than code of their own.
+    const vectors = k.lanes > 4 ? Math.ceil(valid / k.lanes) : nr / k.lanes;
     const partial = (row: number, j: number): Expr => {
       if (pass.isFirst || j >= valid) return constant(type, 0);
-      const at = mul(add(add(rowStart, row * n), add(column, j)), 4);
+      const at = mul(add(add(rowStart, row * this.#rowStride), add(column, j)), 4);
       if (j + k.lanes <= valid) return k.load(this.#results.output, 'f32', at, k.lanes);
       return this.#raggedLoad(at, valid - j);
     };
     return Array.from({ length: rows }, (_, row) =>
-      Array.from({ length: nr / k.lanes }, (_, v) => k.variable(partial(row, v * k.lanes))),
+      Array.from({ length: vectors }, (_, v) => k.variable(partial(row, v * k.lanes))),
     );
   }
 
@@ -180,12 +195,12 @@ class Gemm {
   }
 
   #finishSums(pass: Pass, rowStart: Expr, column: Expr, valid: number, sums: Variable[][]): void {
-    const [k, { n }] = [this.#k, this.#problem];
+    const k = this.#k;
     sums.forEach((vectors, row) =>
       vectors.forEach((sum, v) => {
         const count = Math.min(k.lanes, valid - v * k.lanes);
         if (count <= 0) return;
-        const start = add(rowStart, row * n);
+        const start = add(rowStart, row * this.#rowStride);
         const at = add(column, v * k.lanes);
         if (pass.isLast) this.#results.storeFirst(start, at, sum, count);
         else storePartial(k, this.#results.output, add(start, at), sum, count);
@@ -195,11 +210,12 @@ class Gemm {
 
   /** The micro-kernel: sums += A tile * B panel over a range of depth. */
   #multiply(a: RowPanel, panel: Expr, range: DepthRange, sums: Variable[][]): void {
-    const [k, { nr }] = [this.#k, this.#schedule];
+    const k = this.#k;
+    const { buffer, depthBytes } = this.#columns;
     const b = k.variable(panel);
     const step = (at: Expr, u: number): void => {
       const vectors = sums[0]!.map((_, v) =>
-        k.let(k.load(this.#bPanels.buffer, 'f32', add(b, 4 * (u * nr + v * k.lanes)), k.lanes)),
+        k.let(k.load(buffer, 'f32', add(b, u * depthBytes + 4 * v * k.lanes), k.lanes)),
       );
       sums.forEach((row, i) => {
         const element = k.let(splat(k.load(a.buffer, 'f32', add(at, u * a.depthBytes + i * a.rowBytes)), k.lanes));
@@ -211,12 +227,12 @@ class Gemm {
     const middle = k.let(add(a.start, mul(whole, a.depthBytes)));
     k.loop(a.start, middle, UNROLL * a.depthBytes, (at) => {
       for (let u = 0; u < UNROLL; u++) step(at, u);
-      k.set(b, add(b, 4 * nr * UNROLL));
+      k.set(b, add(b, depthBytes * UNROLL));
     });
     if (depth.kind === 'const' && depth.value % UNROLL === 0) return;
     k.loop(middle, add(a.start, mul(depth, a.depthBytes)), a.depthBytes, (at) => {
       step(at, 0);
-      k.set(b, add(b, 4 * nr));
+      k.set(b, add(b, depthBytes));
     });
   }
 }
@@ -230,6 +246,16 @@ interface Pass {
   readonly isFirst: boolean;
   readonly isLast: boolean;
 }
+
+/** Columns of B in scratch: bytes from a tile's first column to the next tile's for each of its columns, and between depths. */
+interface PackedColumns {
+  readonly buffer: BufferParam;
+  readonly byteOffset: number;
+  readonly columnBytes: number;
+  readonly depthBytes: number;
+}
+
+const isMatrix = (source: MatrixSource | ColumnSource): source is MatrixSource => 'rowStride' in source;
 
 /** mr rows of A over a range of depth: in place or packed. */
 interface RowPanel {
@@ -246,6 +272,12 @@ function storePartial(k: KernelBuilder, output: BufferParam, index: Expr, sum: E
       k.storeAt(output, 'f32', add(index, lane), { kind: 'extract', type: F32, a: sum, lane });
     }
 }
+
+/**
+ * Rows that lie a multiple of 4 KiB apart share one set of the first-level cache: more than it has ways are lost before they
+ * are used again. On wide machines packing A costs less than that, where enough columns share it.
+ */
+const isWorthPacking = (lanes: number, { nc, nr }: GemmSchedule): boolean => lanes > 4 && nc >= 4 * nr;
 
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 

@@ -2,6 +2,7 @@
 import type { KernelTemplate } from '../template.ts';
 import { argmaxKernel } from './argmax.ts';
 import { attentionKernel, packedAttentionKernel } from './attention.ts';
+import { convKernel } from './conv.ts';
 import { dotGeneral } from './dot-general.ts';
 import { expertLinearKernel } from './expert-linear.ts';
 import { linearAny } from './linear-any.ts';
@@ -13,6 +14,7 @@ import { quantizeKernel } from './quantize.ts';
 import { ropeKernel } from './rope.ts';
 import { dequantizeKernel, embeddingKernel, gatherRows } from './rows.ts';
 import { softmaxKernel } from './softmax.ts';
+import { sparseLinearKernel } from './sparse-linear.ts';
 import { toPanelsKernel } from './to-panels.ts';
 
 export { type CaseEpilogue, type CaseInput, type KernelCase, kernelCases } from './cases.ts';
@@ -24,7 +26,9 @@ export const kernelLibrary: readonly KernelTemplate[] = [
   linearPacked,
   linearAny,
   expertLinearKernel,
+  sparseLinearKernel,
   dotGeneral,
+  convKernel,
   quantizeKernel,
   dequantizeKernel,
   attentionKernel,

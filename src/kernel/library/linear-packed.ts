@@ -6,7 +6,8 @@
  * Few tokens decode the levels in registers, so that each weight byte is read once at the speed of memory: one vector of
  * levels is four neighbouring elements of a row in each lane, four neighbouring activations repeat over its lanes. Many
  * tokens decode panels once for all of them, and multiply on diagonals (packed-tiles.ts) where vectors are short and to
- * repeat an operand takes an instruction, with repeated activations (repeated-tiles.ts) elsewhere.
+ * repeat an operand takes an instruction, with repeated activations (repeated-tiles.ts) elsewhere, and in tile registers where
+ * the machine has them (packed-tile-registers.ts).
  */
 import type { NumberFormat } from '../../quant/number-format.ts';
 import { add, binary, type Expr, i32, mul } from '../expression.ts';
@@ -18,11 +19,13 @@ import { kernelName } from './naming.ts';
 import { canMultiply, type TiledProduct, unitSizes } from './packed-product.ts';
 import {
   type DirectSchedule,
+  inTileRegisters,
   isDiagonal,
   isDirect,
   packedSchedules,
   type RepeatedSchedule,
 } from './packed-schedules.ts';
+import { PackedTileRegisters } from './packed-tile-registers.ts';
 import { PackedTiles } from './packed-tiles.ts';
 import { RepeatedTiles } from './repeated-tiles.ts';
 import { Results, writesFloats } from './results.ts';
@@ -86,6 +89,7 @@ export const linearPacked: KernelTemplate = {
   build(request, schedule) {
     const k = new KernelBuilder(kernelName('linear', request, schedule), request.machine.lanes);
     if (isDirect(schedule)) emitDirect(k, request, schedule);
+    else if (inTileRegisters(schedule)) new PackedTileRegisters(k, tiledProduct(k, request), schedule).emit();
     else if (isDiagonal(schedule)) new PackedTiles(k, tiledProduct(k, request), schedule).emit();
     else new RepeatedTiles(k, tiledProduct(k, request), schedule as RepeatedSchedule).emit();
     return k.finish();

@@ -4,6 +4,7 @@
  */
 import type { ElementType } from '../../ir/dtype.ts';
 import {
+  type GroupField,
   isNumberFormat,
   levelBits,
   type NumberFormat,
@@ -82,6 +83,8 @@ export interface UnitReader {
   /** Effective scale of a span, f32. */
   step(panel: number, span: number): Expr;
   least(panel: number, span: number): Expr;
+  /** Integers of a span's group, i32. */
+  integers(of: GroupField, panel: number, span: number): Expr;
 }
 
 /**
@@ -119,19 +122,19 @@ export function blockReader(
         panelLevels(k, format, buffer, add(start, s * subBlockBytes(format))),
       ),
     );
-    const times = (value: Expr, which: 'subScale' | 'subMin', panel: number, span: number): Expr => {
-      const integers = format[which];
-      const group = add(mul(unit, sizes.spans), span);
-      return integers === null ? value : mul(value, panelIntegers(k, format, integers, buffer, bases[panel]!, group));
-    };
+    const integers = (of: GroupField, panel: number, span: number): Expr =>
+      panelIntegers(k, format, of, buffer, bases[panel]!, add(mul(unit, sizes.spans), span));
+    const times = (value: Expr, of: GroupField | null, panel: number, span: number): Expr =>
+      of === null ? value : mul(value, unary('to_f32', integers(of, panel, span)));
     const quadsPerSubBlock = SUB_BLOCK / 4;
     return {
       levels: (panel, quad) => levels[panel]![Math.floor(quad / quadsPerSubBlock)]!(quad % quadsPerSubBlock),
-      step: (panel, span) => times(scales[panel]!, 'subScale', panel, span),
+      step: (panel, span) => times(scales[panel]!, format.subScale, panel, span),
       least(panel, span) {
         if (zeroPoints.length > 0) return unary('neg', mul(scales[panel]!, zeroPoints[panel]!));
-        return times(mins[panel]!, 'subMin', panel, span);
+        return times(mins[panel]!, format.subMin, panel, span);
       },
+      integers,
     };
   };
 }

@@ -1,16 +1,19 @@
 /**
  * Ways to multiply quantised activations by packed panels, and what each costs: panels read in place (direct-product.ts),
  * tiles on diagonals for vectors of 4 lanes (packed-tiles.ts), tiles of repeated activations for wider ones
- * (repeated-tiles.ts).
+ * (repeated-tiles.ts), tile registers where there are any (packed-tile-registers.ts).
  */
-import type { NumberFormat } from '../../quant/number-format.ts';
-import { rankSchedules, type Work } from '../cost.ts';
+import { type NumberFormat, SUB_BLOCK } from '../../quant/number-format.ts';
+import { rankSchedules, TILE_DOT_CYCLES, type Work } from '../cost.ts';
 import type { Machine } from '../machine.ts';
+import { levelInstructions } from '../packed-block.ts';
 import type { KernelRequest, Schedule } from '../template.ts';
+import { TILES } from '../tile.ts';
 import { linearSizes } from './linear-float.ts';
 import { dotOf, hasLeast, panelBytes, type UnitSizes, unitSizes } from './packed-product.ts';
+import { productBytes, type TileRegisterSizes } from './packed-tile-registers.ts';
 import type { TileSizes } from './packed-tiles.ts';
-import { stagedUnitBytes } from './panel-stage.ts';
+import { hasSignedLevels, stagedUnitBytes } from './panel-stage.ts';
 import { type RepeatedSizes, tileRegisters } from './repeated-tiles.ts';
 import { recordBytes } from './token-records.ts';
 import { tokenLayout } from './token-stage.ts';
@@ -22,9 +25,11 @@ export interface DirectSchedule extends Schedule {
 }
 export type DiagonalSchedule = TileSizes & Schedule;
 export type RepeatedSchedule = RepeatedSizes & Schedule;
-export type PackedSchedule = DirectSchedule | DiagonalSchedule | RepeatedSchedule;
+export type TileRegisterSchedule = TileRegisterSizes & Schedule;
+export type PackedSchedule = DirectSchedule | DiagonalSchedule | RepeatedSchedule | TileRegisterSchedule;
 
 export const isDirect = (schedule: Schedule): schedule is DirectSchedule => 'tokens' in schedule;
+export const inTileRegisters = (schedule: Schedule): schedule is TileRegisterSchedule => 'tilePanels' in schedule;
 export const isDiagonal = (schedule: Schedule): schedule is DiagonalSchedule => 'fours' in schedule;
 
 /** Tokens and lanes of one square of a diagonal tile. */
@@ -55,12 +60,12 @@ function problemOf(request: KernelRequest): Problem {
   const sizes = unitSizes(x, w, depth);
   const panelCount = Math.ceil(n / machine.lanes);
   const wBytes = panelCount * panelBytes(w, depth);
-  const perQuad = w.planes.reduce((sum, { bits }) => sum + bits / 8 + 2, 0);
+  const levels = ((4 * sizes.quads) / SUB_BLOCK) * levelInstructions(w);
   return {
     ...{ m, depth, x, w, sizes, machine, panelCount, wBytes },
     least: hasLeast(w) ? 1 : 0,
-    decode: sizes.quads * perQuad + sizes.spans * 5 + 10,
-    decodeArithmetic: 2 * w.planes.length * sizes.quads + 3 * sizes.spans,
+    decode: levels + sizes.quads * (w.bits / 8) + sizes.spans * 5 + 10,
+    decodeArithmetic: levels + 3 * sizes.spans,
     isFar: wBytes > machine.l2Bytes,
   };
 }
@@ -185,7 +190,43 @@ function repeatedWork(problem: Problem, { tileTokens, panels, chunk, block }: Re
   };
 }
 
+/**
+ * Per group, token and panel three vector operations (four with a minimum), beside products of tiles, stores of their sums
+ * and loads: the longest of these, in vector operations, of which there are two a cycle.
+ */
+function tileRegisterWork(problem: Problem, { tilePanels, chunk, block }: TileRegisterSchedule): Work {
+  const { m, depth, x, w, sizes, machine, panelCount, least, decode, decodeArithmetic, wBytes, isFar } = problem;
+  const { units, quads, spans } = sizes;
+  const [tiles, blocks, panelTiles] = [Math.ceil(m / TILES.rows), Math.ceil(m / block), panelCount / tilePanels];
+  const groups = units * spans * panelCount;
+  const products = w.groupSize / productBytes(w);
+  const arithmetic = groups * m * (3 + least);
+  const loads = groups * (m * (2 + least + products) + tiles * products * (productBytes(w) / 4));
+  const dots = 2 * TILE_DOT_CYCLES * groups * tiles * products;
+  const stores = 2 * groups * m;
+  const starts = (panelCount * tiles * depth) / (chunk * w.blockSize);
+  const stages = units * panelCount * blocks;
+  const signs = w.offset === 0 ? 0 : 3 * quads;
+  const farBytes = isFar ? wBytes * blocks : 0;
+  const rows = m * units * (x.blockBytes + recordBytes(w, sizes));
+  return {
+    multiplies:
+      Math.max(arithmetic, loads, dots, stores) +
+      loads * EXPOSED_LOADS +
+      stages * (decodeArithmetic + signs) +
+      farBytes * WAIT_PER_BYTE +
+      starts * (CHUNK_START / 2),
+    instructions:
+      arithmetic + loads + 2 * stores + stages * (decode + quads + signs) + units * machine.threads * m * RECORD,
+    chains: TILES.rows,
+    nearBytes: rows * panelTiles + wBytes * blocks - farBytes,
+    farBytes,
+    items: Math.ceil(panelTiles),
+  };
+}
+
 function packedWork(problem: Problem, schedule: PackedSchedule): Work {
+  if (inTileRegisters(schedule)) return tileRegisterWork(problem, schedule);
   if (isDirect(schedule)) return directWork(problem, schedule);
   return isDiagonal(schedule) ? diagonalWork(problem, schedule) : repeatedWork(problem, schedule);
 }
@@ -251,11 +292,24 @@ function repeatedSchedules(problem: Problem): RepeatedSchedule[] {
   return candidates;
 }
 
+/** For 1 to 4 panels; even blocks of whole tiles of tokens, of which half of L2 holds rows and records. */
+function tileRegisterSchedules(problem: Problem): TileRegisterSchedule[] {
+  const { m, x, w, sizes, machine } = problem;
+  if (!machine.tiles || m < LEAST_TOKENS || !hasSignedLevels(w)) return [];
+  const tiles = Math.ceil(m / TILES.rows);
+  const tokenBytes = Math.max(1, sizes.units * (x.blockBytes + recordBytes(w, sizes)));
+  return [1, 2, 4].map((tilePanels) => {
+    const held = Math.max(1, Math.floor(machine.l2Bytes / 2 / tokenBytes / TILES.rows));
+    const block = Math.min(m, Math.ceil(tiles / Math.ceil(tiles / held)) * TILES.rows);
+    return { tilePanels, chunk: chunkOf(problem, tilePanels), block };
+  });
+}
+
 /** All candidates, best first. */
 export function packedSchedules(request: KernelRequest): PackedSchedule[] {
   const problem = problemOf(request);
   const { machine } = request;
   const tiles = machine.lanes === FOUR ? diagonalSchedules(problem) : repeatedSchedules(problem);
-  const candidates: PackedSchedule[] = [...directSchedules(problem), ...tiles];
+  const candidates: PackedSchedule[] = [...directSchedules(problem), ...tiles, ...tileRegisterSchedules(problem)];
   return rankSchedules(candidates, (schedule) => packedWork(problem, schedule), machine);
 }

@@ -32,9 +32,26 @@ export interface MatrixSource {
   readonly rowStride: number;
   readonly depthStride: number;
   readonly batchStride: number;
+  /** Elements in front of a batch entry, where they are not that many strides. */
+  readonly batchOffset?: (batch: Expr) => Expr;
   /** Room for one block of `mostRows` rows of a packed type, as f32. */
   readonly decoded?: { readonly buffer: BufferParam; readonly byteOffset: number };
+  /** Packs in place of `packPanel`, of whole rows one range of depth after the other; the rest is then of no meaning. */
+  readonly pack?: (row: Expr, validRows: number, range: DepthRange, target: PanelTarget) => void;
 }
+
+/** A right operand that is no matrix in memory: its columns write themselves to scratch as [depth][pitch] f32. */
+export interface ColumnSource {
+  readonly buffer: BufferParam;
+  readonly byteOffset: number;
+  /** Columns that there is room for, and more, so that depths lie in different sets of a cache. */
+  readonly pitch: number;
+  write(batch: Expr, firstColumn: Expr, lastColumn: Expr, range: DepthRange): void;
+}
+
+/** Elements of a matrix in front of a batch entry. */
+export const batchOffset = (source: MatrixSource, batch: Expr): Expr =>
+  source.batchOffset?.(batch) ?? mul(batch, source.batchStride);
 
 /** Rows of a panel at most: three vectors, or what four-lane machines pack of the other operand. */
 const mostRows = (k: KernelBuilder): number => Math.max(16, 3 * k.lanes);
@@ -84,6 +101,10 @@ export function packPanel(
   target: PanelTarget,
 ): void {
   const { dtype } = source;
+  if (source.pack) {
+    source.pack(row, validRows, range, target);
+    return;
+  }
   if (!isFloatType(dtype)) {
     packBlocks(k, source, dtype, row, validRows, range, target);
     return;

@@ -2,8 +2,8 @@
  * Packed panels decoded to bytes in thread scratch, so that many tokens share the decoding, and every load of a tile is one
  * plain vector.
  */
-import { type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
-import { add, type Expr, mul, type Operand } from '../expression.ts';
+import { levelBits, type NumberFormat, panelBlockBytes, SUB_BLOCK } from '../../quant/number-format.ts';
+import { add, binary, type Expr, mul, type Operand, or, sub } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 import { quadOrder } from '../packed-block.ts';
 import {
@@ -22,6 +22,17 @@ const vectorBytes = ({ panelRows }: NumberFormat): number => 4 * panelRows;
 export const stagedUnitBytes = (w: NumberFormat, { quads, spans }: UnitSizes): number =>
   vectorBytes(w) * (quads + spans * (hasLeast(w) ? 2 : 1));
 
+/** Whether `signedLevels` gives levels minus the offset of a format. */
+export const hasSignedLevels = (w: NumberFormat): boolean => levelBits(w) < 8 || w.offset === 128;
+
+/** Bytes of unsigned levels as two's complement bytes of level - offset. */
+export function signedLevels(w: NumberFormat, levels: Expr): Expr {
+  const bytes = (byte: number): number => (byte * 0x01010101) | 0;
+  if (w.offset === 128) return binary('xor', levels, bytes(0x80));
+  // With their highest bits set, no byte borrows from the next.
+  return binary('xor', sub(or(levels, bytes(0x80)), bytes(w.offset)), bytes(0x80));
+}
+
 /** Panels decoded to bytes, unit after unit: one vector of levels per quad, then the steps and minimums of the spans. */
 export class PanelStage {
   readonly #k: KernelBuilder;
@@ -31,8 +42,11 @@ export class PanelStage {
   readonly panelBytes: number;
   readonly #scratch: { readonly buffer: PackedOperand['buffer']; readonly byteOffset: number };
 
-  /** Room for `blocks` blocks of each of `panels` panels. */
-  constructor(k: KernelBuilder, w: PackedOperand, sizes: UnitSizes, panels: number, blocks: number) {
+  readonly #isSigned: boolean;
+
+  /** Room for `blocks` blocks of each of `panels` panels. `isSigned`: levels minus their offset, as signed bytes. */
+  constructor(k: KernelBuilder, w: PackedOperand, sizes: UnitSizes, panels: number, blocks: number, isSigned = false) {
+    this.#isSigned = isSigned;
     this.#k = k;
     this.#w = w;
     this.#sizes = sizes;
@@ -74,7 +88,10 @@ export class PanelStage {
     const put = (vector: number, memory: 'f32' | 'i32', value: Expr): void =>
       k.store(this.#scratch.buffer, memory, add(to, vectorBytes(format) * vector), value);
     for (let start = 0; start < quads; start += SUB_BLOCK / 4) {
-      for (const quad of quadOrder(format)) put(start + quad, 'i32', reader.levels(0, start + quad));
+      for (const quad of quadOrder(format)) {
+        const levels = reader.levels(0, start + quad);
+        put(start + quad, 'i32', this.#isSigned ? signedLevels(format, levels) : levels);
+      }
     }
     for (let span = 0; span < spans; span++) {
       put(quads + span, 'f32', reader.step(0, span));
@@ -85,6 +102,11 @@ export class PanelStage {
   #load(at: Expr, memory: 'f32' | 'i32', vector: number): Expr {
     const { format } = this.#w;
     return this.#k.load(this.#scratch.buffer, memory, add(at, vectorBytes(format) * vector), format.panelRows);
+  }
+
+  /** Where the levels lie that `at` begins with: a vector of 4 bytes of each row for each quad. */
+  get buffer(): PackedOperand['buffer'] {
+    return this.#scratch.buffer;
   }
 
   levels(at: Expr, quad: number): Expr {

@@ -13,25 +13,12 @@
  * decoded panels fit half of L1; tiles of tokens. f32 sums wait in scratch between chunks.
  * After Goto & van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008: panels are its B, rows of x its A.
  */
-import {
-  add,
-  type BufferParam,
-  binary,
-  constant,
-  type Expr,
-  fma,
-  i32,
-  min,
-  mul,
-  sub,
-  type Type,
-  ternary,
-  vectorType,
-} from '../expression.ts';
+import { add, type Expr, fma, i32, min, mul, sub, ternary } from '../expression.ts';
 import type { KernelBuilder, Variable } from '../language.ts';
 import type { Machine } from '../machine.ts';
 import { dotOf, hasLeast, repeated, type TiledProduct } from './packed-product.ts';
 import { PanelStage } from './panel-stage.ts';
+import { StagedSums } from './staged-sums.ts';
 import { forTiles } from './tiles.ts';
 import { TokenRecords } from './token-records.ts';
 import { TermMaker } from './token-terms.ts';
@@ -68,9 +55,7 @@ export class RepeatedTiles {
   readonly #terms: TermMaker;
   readonly #records: TokenRecords;
   readonly #panels: PanelStage;
-  /** f32 sums of [block][panels] vectors. */
-  readonly #sums: { readonly buffer: BufferParam; readonly byteOffset: number };
-  readonly #vectorBytes: number;
+  readonly #sums: StagedSums;
 
   constructor(k: KernelBuilder, product: TiledProduct, tile: RepeatedSizes) {
     this.#k = k;
@@ -78,11 +63,10 @@ export class RepeatedTiles {
     this.#tile = tile;
     const { x, w, sizes, machine } = product;
     this.#machine = machine;
-    this.#vectorBytes = 4 * machine.lanes;
     this.#terms = new TermMaker(k, x.format, w.format, machine.hasFma);
     this.#records = new TokenRecords(k, x, w.format, sizes, tile.block, this.#terms);
     this.#panels = new PanelStage(k, w, sizes, tile.panels, tile.chunk);
-    this.#sums = k.threadScratch(tile.block * tile.panels * this.#vectorBytes);
+    this.#sums = new StagedSums(k, product, tile.block, tile.panels);
   }
 
   /** The whole product; threads split the panels. */
@@ -93,22 +77,11 @@ export class RepeatedTiles {
       forTiles(k, i32(0), i32(m), block, m, (first, tokens) => {
         this.#records.fill(first, tokens);
         forTiles(k, begin, end, panels, panelCount, (panel, count) => {
-          this.#clear(tokens);
+          this.#sums.clear(tokens);
           this.#chunks(first, tokens, panel, count);
-          this.#finish(first, tokens, panel, count);
+          this.#sums.finish(first, tokens, panel, count);
         });
       }),
-    );
-  }
-
-  #type(element: 'f32' | 'i32'): Type {
-    return vectorType(element, this.#machine.lanes);
-  }
-
-  #clear(tokens: number): void {
-    const [{ buffer, byteOffset }, bytes] = [this.#sums, this.#vectorBytes];
-    this.#k.loop(byteOffset, byteOffset + tokens * this.#tile.panels * bytes, bytes, (at) =>
-      this.#k.store(buffer, 'f32', at, constant(this.#type('f32'), 0)),
     );
   }
 
@@ -126,23 +99,14 @@ export class RepeatedTiles {
     else k.loop(0, blocks, chunk, (from) => run(from, k.let(min(i32(chunk), sub(i32(blocks), from)))));
   }
 
-  /** Byte offset of the sums of token `token` of the block. */
-  #sumsAt(token: Expr): Expr {
-    return add(mul(token, this.#tile.panels * this.#vectorBytes), this.#sums.byteOffset);
-  }
-
-  #loadSum(at: Expr): Expr {
-    return this.#k.load(this.#sums.buffer, 'f32', at, this.#machine.lanes);
-  }
-
   /** Adds the products of tokens token .. of the block at `first` by the first `panels` staged panels to their sums. */
   #tileOf(first: Expr, token: Expr, tokens: number, panels: number, units: Units): void {
     const [k, { x, sizes }] = [this.#k, this.#product];
     const { blockBytes } = x.format;
-    const start = k.let(this.#sumsAt(token));
-    const at = (t: number, p: number): Expr => add(start, (t * this.#tile.panels + p) * this.#vectorBytes);
+    const start = k.let(this.#sums.at(token));
+    const at = (t: number, p: number): Expr => add(start, t * this.#sums.tokenBytes + p * this.#sums.vectorBytes);
     const sums = Array.from({ length: tokens }, (_, t) =>
-      Array.from({ length: panels }, (_, p) => k.variable(this.#loadSum(at(t, p)))),
+      Array.from({ length: panels }, (_, p) => k.variable(this.#sums.load(at(t, p)))),
     );
     const codes = k.variable(mul(add(mul(add(first, token), sizes.units), units.first), blockBytes));
     const terms = k.variable(this.#records.at(token, units.first));
@@ -154,7 +118,7 @@ export class RepeatedTiles {
       k.set(terms, add(terms, this.#records.unitBytes));
     });
     for (const [t, row] of sums.entries()) {
-      for (const [p, sum] of row.entries()) k.store(this.#sums.buffer, 'f32', at(t, p), sum);
+      for (const [p, sum] of row.entries()) this.#sums.store(at(t, p), sum);
     }
   }
 
@@ -193,25 +157,5 @@ export class RepeatedTiles {
       const shift = perPanel(records.shift(terms, span));
       for (const [p, sum] of row.entries()) k.set(sum, fma(shift, leasts[p]!, sum));
     }
-  }
-
-  /** Stores the sums of a block's tokens by `count` panels, rows that exist. */
-  #finish(first: Expr, tokens: number, panel: Expr, count: number): void {
-    const [k, { n, results }, { lanes }] = [this.#k, this.#product, this.#machine];
-    k.loop(0, tokens, 1, (token) => {
-      const at = k.let(this.#sumsAt(token));
-      const rowStart = k.let(mul(add(first, token), n));
-      for (let p = 0; p < count; p++) {
-        const [column, sum] = [k.let(mul(add(panel, p), lanes)), k.let(this.#loadSum(add(at, p * this.#vectorBytes)))];
-        const put = (rows: number): void => results.storeFirst(rowStart, column, sum, rows);
-        if (n % lanes === 0 || p < count - 1) put(lanes);
-        else
-          k.if(
-            binary('gt', column, n - lanes),
-            () => put(n % lanes),
-            () => put(lanes),
-          );
-      }
-    });
   }
 }

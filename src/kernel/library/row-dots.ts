@@ -19,6 +19,7 @@ import {
   i32,
   mul,
   splat,
+  ternary,
   unary,
   vectorType,
 } from '../expression.ts';
@@ -47,6 +48,8 @@ export interface RowDotOperands {
   readonly depth: number;
   readonly x: { readonly buffer: BufferParam; readonly dtype: FloatType };
   readonly w: { readonly buffer: BufferParam; readonly dtype: FloatType };
+  /** Multiplies pairs of bf16 as they are: both matrices are bf16 and the machine has `dotBf16`. */
+  readonly hasPairs?: boolean;
 }
 
 /** Emits the whole product; threads split the rows of w. */
@@ -82,7 +85,7 @@ export interface RowDotTile {
 /** The sums of one tile, [tokens][rows], each a vector whose lanes are still to be added. */
 export function dotTile(
   k: KernelBuilder,
-  { depth, x, w }: RowDotOperands,
+  { depth, x, w, hasPairs = false }: RowDotOperands,
   schedule: RowDotSchedule,
   { token, tokens, row, rows, apart }: RowDotTile,
 ): Expr[] {
@@ -97,15 +100,20 @@ export function dotTile(
   const multiply = (u: number, xs: readonly Expr[], r: number, weights: Expr, lanes: number): void =>
     xs.forEach((value, t) => {
       const sum = parts[u % schedule.split]![t * rows + r]!;
-      k.set(sum, lanes === 1 ? add(sum, firstLane(k, mul(value, weights))) : fma(value, weights, sum));
+      if (lanes === 1) k.set(sum, add(sum, firstLane(k, mul(value, weights))));
+      else k.set(sum, hasPairs ? ternary('dotBf16', sum, value, weights) : fma(value, weights, sum));
     });
   const xRow = (at: Expr, t: number): Expr => add(at, t * depth * xBytes);
   const wRow = (r: number): Expr => add(wAt, mul(rowStep, r));
   /** A vector that is multiplied once may come right from memory. */
   const bind = (weights: Expr): Expr => (tokens === 1 && k.lanes > 4 ? weights : k.let(weights));
+  /** Elements of a row that `lanes` lanes take. */
+  const elements = (lanes: number): number => (hasPairs && lanes > 1 ? 2 * lanes : lanes);
   const step = (at: Expr, u: number, lanes: number): void => {
-    const load = ({ buffer, dtype }: RowDotProblem['x'], row: Expr): Expr =>
-      loadFloat(k, dtype, buffer, add(row, FLOAT_BYTES[dtype] * u * lanes), lanes);
+    const load = ({ buffer, dtype }: RowDotProblem['x'], row: Expr): Expr => {
+      const place = add(row, FLOAT_BYTES[dtype] * u * elements(lanes));
+      return hasPairs && lanes > 1 ? k.load(buffer, 'i32', place, lanes) : loadFloat(k, dtype, buffer, place, lanes);
+    };
     const xs = Array.from({ length: tokens }, (_, t) => k.let(load(x, xRow(at, t))));
     for (let r = 0; r < rows; r++) multiply(u, xs, r, bind(load(w, wRow(r))), lanes);
   };
@@ -127,14 +135,15 @@ export function dotTile(
   };
   const walk = (from: number, to: number, lanes: number, unroll: number): void => {
     if (to === from) return;
-    k.loop(add(xStart, from * xBytes), add(xStart, to * xBytes), unroll * lanes * xBytes, (at) => {
-      if (lanes === 4 && unroll % 2 === 0) for (let u = 0; u < unroll; u += 2) pair(at, u);
+    const taken = unroll * elements(lanes);
+    k.loop(add(xStart, from * xBytes), add(xStart, to * xBytes), taken * xBytes, (at) => {
+      if (lanes === 4 && !hasPairs && unroll % 2 === 0) for (let u = 0; u < unroll; u += 2) pair(at, u);
       else for (let u = 0; u < unroll; u++) step(at, u, lanes);
-      k.set(wAt, add(wAt, unroll * lanes * wBytes));
+      k.set(wAt, add(wAt, taken * wBytes));
     });
   };
-  const unrolled = depth - (depth % (schedule.unroll * k.lanes));
-  const whole = depth - (depth % k.lanes);
+  const unrolled = depth - (depth % (schedule.unroll * elements(k.lanes)));
+  const whole = depth - (depth % elements(k.lanes));
   walk(0, unrolled, k.lanes, schedule.unroll);
   walk(unrolled, whole, k.lanes, 1);
   walk(whole, depth, 1, 1);

@@ -1,7 +1,7 @@
 /**
  * `to_panels`: plain rows of any format, as files have them, in panels of the canonical layout. Sixteen codes of
- * a row at a time are taken from the file's planes and planted into canonical words; four rows' words are then turned
- * into columns and stored, so that a panel is filled four rows at a time. Loading a model runs every weight through this.
+ * a row at a time are taken from the file's planes; four rows' are turned into columns, joined to canonical words and
+ * stored, so that a panel is filled four rows at a time. Loading a model runs every weight through this.
  */
 import {
   codeParts,
@@ -88,10 +88,8 @@ class PanelCopy {
       this.#words(rows, codes, (blockSize / SUB_BLOCK) * bits);
       return;
     }
-    for (let subBlock = 0; subBlock * SUB_BLOCK < blockSize; subBlock++) {
-      const columns = rows.map((at) => (at === null ? null : this.#planted(at, subBlock)));
-      this.#subBlock(columns, add(codes, subBlock * bits * this.#wordStep));
-    }
+    for (let subBlock = 0; subBlock * SUB_BLOCK < blockSize; subBlock++)
+      this.#subBlock(rows, subBlock, add(codes, subBlock * bits * this.#wordStep));
   }
 
   #fields(rows: RowPlaces, { block, four }: FourOfPanel): void {
@@ -154,24 +152,45 @@ class PanelCopy {
   /** The first `count` lanes of four rows' vectors as columns. */
   #columns(rows: readonly (Expr | null)[], to: Expr, count: number): void {
     const k = this.#k;
-    const square = rows.map((row) => k.let(row ?? constant(I32X4, 0))) as [Expr, Expr, Expr, Expr];
-    for (const [word, column] of transpose4(k, square).slice(0, count).entries())
+    for (const [word, column] of transpose4(k, this.#square(rows)).slice(0, count).entries())
       k.store(this.#out, 'i32', add(to, word * this.#wordStep), column);
   }
 
-  /** Each row's canonical words of a sub-block, as `#planted` gives them. */
-  #subBlock(rows: readonly (readonly Expr[] | null)[], to: Expr): void {
-    let word = 0;
-    for (const [i, count] of this.#plantedCounts().entries()) {
-      const own = rows.map((words) => words && words[i]!);
-      this.#columns(own, add(to, word * this.#wordStep), count);
-      word += count;
-    }
+  /** Four rows' vectors, zero for those that are missing. */
+  #square(rows: readonly (Expr | null)[]): [Expr, Expr, Expr, Expr] {
+    return rows.map((row) => this.#k.let(row ?? constant(I32X4, 0))) as [Expr, Expr, Expr, Expr];
   }
 
-  /** Lanes that hold words in each vector of `#planted`. */
-  #plantedCounts(): number[] {
-    return this.#to.planes.flatMap(({ bits }) => (bits === 8 ? [ROWS, ROWS] : [bits]));
+  /** The canonical words of a sub-block: rows' quads turned into columns, from which those of the words are joined. */
+  #subBlock(rows: RowPlaces, subBlock: number, to: Expr): void {
+    const k = this.#k;
+    const { bits, planes } = this.#to;
+    const halves = rows.map(
+      (at) => at && [0, CODES].map((half) => this.#codes(at, subBlock * SUB_BLOCK + half)),
+    ) as readonly ([Expr, Expr] | null)[];
+    if (bits === 4) {
+      // A word is a quad and the fourth after it: as well joined before.
+      this.#columns(
+        halves.map((row) => row && or(row[0], shl(row[1], 4))),
+        to,
+        ROWS,
+      );
+      return;
+    }
+    const quads = [0, 1].flatMap((half) => transpose4(k, this.#square(halves.map((row) => row && row[half]!))));
+    const words = Array.from({ length: bits }, () => [] as Expr[]);
+    for (const [quad, codes] of quads.entries()) {
+      const own = k.let(codes);
+      for (const { byteOffset, shift, mask, place } of codeParts({ planes, panelRows: 1 }, quad)) {
+        const [isAll, word] = [mask === 2 ** bits - 1, (byteOffset - planes[0]!.byteOffset) / WORD_BYTES];
+        const part = isAll ? own : and(own, (mask << place) * EACH);
+        words[word]!.push(shift < place ? shrU(part, place - shift) : shl(part, shift - place));
+      }
+    }
+    for (const [word, parts] of words.entries()) {
+      const joined = parts.reduce((all, part) => or(all, part));
+      k.store(this.#out, 'i32', add(to, word * this.#wordStep), joined);
+    }
   }
 
   /** Sixteen codes of a row as bytes, from element `element` of its block on. */
@@ -188,23 +207,6 @@ class PanelCopy {
       return shl(vectorOf(spread), place);
     });
     return k.let(parts.reduce((joined, part) => or(joined, part)));
-  }
-
-  /** The canonical words of a sub-block of one row: per plane a vector or two, of which the first lanes count. */
-  #planted(at: Expr, subBlock: number): Expr[] {
-    const k = this.#k;
-    const [low, high] = [0, CODES].map((half) => this.#codes(at, subBlock * SUB_BLOCK + half)) as [Expr, Expr];
-    return this.#to.planes.flatMap(({ bits, place }) => {
-      const part = (codes: Expr): Expr => (bits === 8 ? codes : and(shrU(codes, place), (2 ** bits - 1) * EACH));
-      if (bits === 8) return [low, high];
-      let words = k.let(or(part(low), shl(part(high), 4)));
-      // A word has every `bits`-th quad: fold the upper lanes in until `bits` lanes are left.
-      for (let lanes = 2; lanes >= bits; lanes /= 2) {
-        const upper: Expr = { kind: 'shuffle', type: I32X4, a: words, b: words, pattern: [lanes, lanes + 1, 2, 3] };
-        words = k.let(or(words, shl(upper, lanes)));
-      }
-      return [words];
-    });
   }
 }
 

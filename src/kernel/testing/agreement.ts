@@ -1,11 +1,6 @@
 /** Whether two runs of a kernel left the same in memory. */
 
-/** Words with every NaN replaced by one, so that their bits do not matter. */
-export function canonical(bytes: Uint8Array, isFloat: boolean): Uint32Array {
-  const words = new Uint32Array(bytes.slice().buffer);
-  if (isFloat) for (const [i, word] of words.entries()) if ((word & 0x7fffffff) > 0x7f800000) words[i] = 0x7fc00000;
-  return words;
-}
+const isNotANumber = (word: number): boolean => (word & 0x7fffffff) > 0x7f800000;
 
 /** The first word in which buffers differ, in words; undefined where there is none. `isFloat` tells whose NaN are all alike. */
 export function difference(
@@ -14,11 +9,16 @@ export function difference(
   isFloat: (buffer: number) => boolean,
 ): string | undefined {
   for (const [buffer, bytes] of wanted.entries()) {
-    const [a, b] = [canonical(found[buffer]!, isFloat(buffer)), canonical(bytes, isFloat(buffer))];
-    for (let i = 0; i < b.length; i++) {
-      if (a[i] === b[i]) continue;
-      const [x, y] = [a[i]!, b[i]!].map((word) => word.toString(16).padStart(8, '0'));
-      return `word ${i} of buffer ${buffer} is ${x}, not ${y}`;
+    const [a, b] = [found[buffer]!, bytes].map((x) => new DataView(x.buffer, x.byteOffset, x.byteLength)) as [
+      DataView,
+      DataView,
+    ];
+    const hasNaN = isFloat(buffer);
+    for (let at = 0; at < bytes.length; at += 4) {
+      const [x, y] = [a.getUint32(at, true), b.getUint32(at, true)];
+      if (x === y || (hasNaN && isNotANumber(x) && isNotANumber(y))) continue;
+      const [is, not] = [x, y].map((word) => word.toString(16).padStart(8, '0'));
+      return `word ${at / 4} of buffer ${buffer} is ${is}, not ${not}`;
     }
   }
   return undefined;

@@ -1,5 +1,5 @@
 /** For tests: random kernels over the whole language, what they work on, and whether two runs of one agree. */
-export { canonical, difference } from './agreement.ts';
+export { difference } from './agreement.ts';
 export { type RandomKernel, randomKernel } from './random-kernel.ts';
 export { BUFFER_BYTES, isFloatBuffer, randomBuffers } from './random-memory.ts';
 export { decisionsOf, numbersFrom } from './tape.ts';

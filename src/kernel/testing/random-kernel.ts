@@ -7,7 +7,7 @@ import { add, and, binary, type Element, type Expr, fma, i32, sub, threadIndex, 
 import { type Kernel, KernelBuilder, type Variable } from '../language.ts';
 import type { Bounded } from './random-address.ts';
 import { declareBuffers } from './random-memory.ts';
-import { RandomValues } from './random-values.ts';
+import { type Extras, RandomValues } from './random-values.ts';
 import { Tape } from './tape.ts';
 
 const MAXIMUM_DEPTH = 4;
@@ -21,8 +21,8 @@ export interface RandomKernel {
 }
 
 /** Makes a kernel for machines of so many lanes; vectors of fewer lanes (4 at least) occur in it too. */
-export function randomKernel(decisions: readonly number[], lanes: number): RandomKernel {
-  return new StatementMaker(new Tape(decisions), lanes).build();
+export function randomKernel(decisions: readonly number[], lanes: number, extras: Extras = {}): RandomKernel {
+  return new StatementMaker(new Tape(decisions), lanes, extras).build();
 }
 
 class StatementMaker {
@@ -42,11 +42,11 @@ class StatementMaker {
   #runs = 1;
   #hasCrowd = false;
 
-  constructor(tape: Tape, lanes: number) {
+  constructor(tape: Tape, lanes: number, extras: Extras) {
     this.#tape = tape;
     this.#k = new KernelBuilder('random', lanes);
     this.#memory = declareBuffers(this.#k);
-    this.#values = new RandomValues(this.#k, tape, this.#memory.regions);
+    this.#values = new RandomValues(this.#k, tape, this.#memory.regions, extras);
     this.#threads = tape.once(4) ? 3 : 1;
   }
 
@@ -99,6 +99,7 @@ class StatementMaker {
       () => this.#row(),
       () => this.#accumulate(),
       () => this.#copy(),
+      () => this.#overtake(),
     ];
     const compound: (() => void)[] = [
       () => this.#loop(nested),
@@ -129,7 +130,7 @@ class StatementMaker {
       this.#k.set(variable, sub(and(this.#values.value('i32', 1, 1), mask), shift));
     } else if (this.#variables.length > 0) {
       const variable = this.#tape.pick(this.#variables);
-      this.#k.set(variable, this.#values.value(variable.type.element, variable.type.lanes, 2));
+      this.#k.set(variable, this.#values.next(variable, 2));
     }
   }
 
@@ -165,6 +166,16 @@ class StatementMaker {
       lanes,
     );
     k.store(buffer, memory, at, value);
+  }
+
+  /** A load that is used after a register of its address has changed. */
+  #overtake(): void {
+    const { variable, mask, shift } = this.#tape.pick(this.#indices);
+    const { buffer } = this.#memory.regions.integers;
+    const load = this.#k.load(buffer, 'i32', add(binary('mul', variable, 8), 64), this.#values.lanes());
+    const value = this.#k.let(load);
+    this.#k.set(variable, sub(and(this.#values.next(variable, 1), mask), shift));
+    this.#keep(value);
   }
 
   /** A load that passes a store to the same buffer before it is used. */
@@ -225,7 +236,10 @@ class StatementMaker {
     const [start, end] = [this.#bound(-2, 2), this.#bound(1, 5)];
     const step = 1 + tape.below(3);
     const count = Math.ceil((end.high - start.low) / step);
-    if (this.#runs * count > MAXIMUM_RUNS) return this.#let();
+    if (this.#runs * count > MAXIMUM_RUNS) {
+      this.#let();
+      return;
+    }
     k.loop(start.value, end.value, step, (index) =>
       this.#repeated(count, () => {
         const outer = this.#values.scope;
@@ -241,7 +255,10 @@ class StatementMaker {
   #while(nested: () => void): void {
     const [tape, k] = [this.#tape, this.#k];
     const count = tape.below(4);
-    if (this.#runs * count > MAXIMUM_RUNS) return this.#let();
+    if (this.#runs * count > MAXIMUM_RUNS) {
+      this.#let();
+      return;
+    }
     const left = k.variable(i32(count));
     const isLeft = binary('gt', left, 0);
     k.while(tape.once(3) ? binary('and', isLeft, this.#values.value('mask', 1, 1)) : isLeft, () => {
@@ -250,18 +267,29 @@ class StatementMaker {
     });
   }
 
+  /** A value of a type that takes no decisions. */
+  #member(element: Element, lanes: number, i: number): Expr {
+    const { integers, floats } = this.#memory.regions;
+    if (element === 'f32') return this.#k.load(floats.buffer, 'f32', 4 * i, lanes);
+    const words = this.#k.load(integers.buffer, 'i32', 12 * i, lanes);
+    return element === 'i32' ? binary('add', words, i) : binary('gt', words, i);
+  }
+
   /** More values at a time than a machine has registers. */
   #crowd(nested: () => void): void {
     const tape = this.#tape;
-    if (this.#hasCrowd) return this.#loop(nested);
+    if (this.#hasCrowd) {
+      this.#loop(nested);
+      return;
+    }
     this.#hasCrowd = true;
     const kinds = Array.from({ length: 1 + tape.below(3) }, () => ({
       element: tape.pick(ELEMENTS),
       lanes: tape.once(2) ? 1 : tape.pick(this.#values.widths),
     }));
-    const crowd = Array.from({ length: tape.between(12, 60) }, () => {
+    const crowd = Array.from({ length: tape.between(12, 60) }, (_, i) => {
       const { element, lanes } = tape.pick(kinds);
-      return this.#k.let(this.#values.value(element, lanes, 2));
+      return this.#k.let(tape.once(4) ? this.#values.value(element, lanes, 2) : this.#member(element, lanes, i));
     });
     nested();
     for (const value of crowd) this.#keep(value);

@@ -32,14 +32,21 @@ const DIVISIONS: readonly BinaryOp[] = ['div_u', 'rem_u', 'div_s', 'rem_s'];
 const FLOAT_COMPARES: readonly BinaryOp[] = ['lt', 'eq', 'ne', 'le', 'gt', 'ge'];
 const INTEGER_COMPARES: readonly BinaryOp[] = [...FLOAT_COMPARES, 'lt_u', 'le_u', 'gt_u', 'ge_u'];
 const FLOAT_UNARY: readonly UnaryOp[] = ['neg', 'abs', 'sqrt', 'floor', 'ceil', 'nearest', 'trunc', 'bits_f32'];
-const INTEGER_UNARY: readonly UnaryOp[] = ['neg', 'abs', 'not', 'bits_i32'];
+const INTEGER_UNARY: readonly UnaryOp[] = ['neg', 'abs', 'not', 'bits_i32', 'popcount'];
 const REDUCTIONS: readonly UnaryOp[] = ['reduce_add', 'reduce_min', 'reduce_max'];
 const MEMORY_TYPES: readonly MemoryType[] = ['i32', 'u16', 'i16', 'u8', 'i8'];
 const INTEGERS = [1, -1, 2, 0x0f0f0f0f, 0x7f7f7f7f, 255, 65536, 0x7fffffff, -0x80000000, 0x3f800000, 0x7fc00000];
 const FLOATS = [1, -1, 0, -0, 0.5, 3, -2.5, 1e-40, 3e9, -1e30, Infinity, -Infinity, NaN, 65519, 6e-8];
 /** Results of adding and multiplying a few of these are exact, however often they are rounded. */
 const EXACT_FLOATS = [1, 2, -3, 0, -0, 0.5, 7, Infinity, NaN];
+const NO_SUM: Bounded = { value: i32(0), low: 0, high: 0 };
 const TABLE = Array.from({ length: 16 }, (_, i) => (i * 37 + 200) & 255);
+
+/** Operations that some machines have. */
+export interface Extras {
+  readonly expand?: boolean;
+  readonly dotBf16?: boolean;
+}
 
 /** What expressions may refer to at a point of the kernel. */
 export interface Scope extends TermSource {
@@ -53,15 +60,19 @@ export class RandomValues {
   readonly #k: KernelBuilder;
   readonly #tape: Tape;
   readonly #regions: Readonly<Record<RegionName, Region>>;
+  readonly #extras: Extras;
   /** The widths of vectors, widest first. */
   readonly widths: readonly number[];
   /** Set by whoever opens and closes blocks. */
   scope: Scope;
+  /** A register that values are made from where they can. */
+  #favourite: Expr | undefined;
 
-  constructor(k: KernelBuilder, tape: Tape, regions: Readonly<Record<RegionName, Region>>) {
+  constructor(k: KernelBuilder, tape: Tape, regions: Readonly<Record<RegionName, Region>>, extras: Extras) {
     this.#k = k;
     this.#tape = tape;
     this.#regions = regions;
+    this.#extras = extras;
     this.widths = [16, 8, 4].filter((lanes) => lanes <= k.lanes);
     this.scope = this.nested({ values: [], bounded: [{ value: i32(1), low: 1, high: 1 }], sums: [] });
   }
@@ -92,10 +103,20 @@ export class RandomValues {
     return element === 'i32' ? this.#integer(lanes, depth - 1) : this.#mask(lanes, depth - 1);
   }
 
+  /** A new value for a register, often made from the one it has. */
+  next(register: Expr, depth: number): Expr {
+    this.#favourite = register;
+    const value = this.value(register.type.element, register.type.lanes, depth);
+    this.#favourite = undefined;
+    return value;
+  }
+
   /** A scalar or vector that is already there, or a constant, or comes from memory. */
   #leaf(element: Element, lanes: number): Expr {
     const tape = this.#tape;
     const { values } = this.scope;
+    const type = this.#favourite?.type;
+    if (type?.element === element && type.lanes === lanes && tape.once(2)) return this.#favourite!;
     const known = values.flatMap((v, i) => (v.type.element === element && v.type.lanes === lanes ? [i] : []));
     if (known.length > 0 && tape.below(4) !== 0) {
       const at = tape.pick(known);
@@ -174,7 +195,7 @@ export class RandomValues {
       case 5:
         return unary('mask_to_i32', this.value('mask', lanes, depth));
       case 6:
-        return lanes === 1 ? this.#quotient(depth) : value();
+        return lanes === 1 ? this.#quotient(depth) : this.#expandedIntegers(lanes, depth);
       case 7:
         return { kind: 'lookup', type, table: TABLE, indices: tape.once(2) ? and(value(), 0x0f0f0f0f) : value() };
       case 8:
@@ -192,6 +213,20 @@ export class RandomValues {
     }
   }
 
+  #expandedIntegers(lanes: number, depth: number): Expr {
+    const type: Type = { element: 'i32', lanes };
+    return this.#extras.expand
+      ? this.#expanded('integers', type, this.#tape.pick(['i32', 'u16'] as const), depth)
+      : unary('abs', this.value('i32', lanes, depth));
+  }
+
+  /** Lanes filled from memory by the bits of a number; it may be any as long as all that it takes is in bounds. */
+  #expanded(region: RegionName, type: Type, memory: 'f32' | 'i32' | 'u16', depth: number): Expr {
+    const places = memory === 'u16' ? 2 * type.lanes : type.lanes;
+    const [buffer, , byteOffset] = this.place(region, memory, places);
+    return { kind: 'expand', type, memory, buffer, byteOffset, mask: this.value('i32', 1, depth) };
+  }
+
   /** Never by zero, and never the one quotient that does not fit, which traps in WebAssembly. */
   #quotient(depth: number): Expr {
     const tape = this.#tape;
@@ -202,9 +237,10 @@ export class RandomValues {
     return op.endsWith('_s') ? binary(op, and(dividend, 0x7fffffff), divisor) : binary(op, dividend, divisor);
   }
 
-  /** A sum with dots of bytes. */
+  /** A sum with dots of bytes or words. */
   dot(sum: Expr, lanes: number, depth: number): Expr {
     const [bytes, codes] = [this.value('i32', lanes, depth), this.value('i32', lanes, depth)];
+    if (this.#tape.once(4)) return { kind: 'ternary', op: 'dot16', type: sum.type, a: sum, b: bytes, c: codes };
     if (this.#tape.once(2)) return { kind: 'ternary', op: 'dot8u8', type: sum.type, a: sum, b: bytes, c: codes };
     const masked = and(codes, 0x7f7f7f7f);
     return { kind: 'ternary', op: 'dot8u7', type: sum.type, a: sum, b: bytes, c: masked };
@@ -213,9 +249,15 @@ export class RandomValues {
   #float(lanes: number, depth: number): Expr {
     const tape = this.#tape;
     const value = (): Expr => this.value('f32', lanes, depth);
-    switch (tape.below(12)) {
+    const { expand, dotBf16 } = this.#extras;
+    switch (tape.below(13)) {
       case 0:
         return this.#loadFloat(lanes);
+      case 12:
+        if (dotBf16 && lanes > 1 && tape.once(2)) return this.#dotBf16(this.exact(lanes), lanes);
+        return expand && lanes > 1
+          ? this.#expanded('floats', { element: 'f32', lanes }, 'f32', depth)
+          : unary('to_f32', this.value('i32', lanes, depth));
       case 1:
         return unary(tape.pick(FLOAT_UNARY), value());
       case 2:
@@ -270,6 +312,14 @@ export class RandomValues {
     }
   }
 
+  /** A sum of exact products of small whole numbers as bfloat16, two to a lane. */
+  #dotBf16(sum: Expr, lanes: number): Expr {
+    const word = (): Expr =>
+      this.#k.load(this.#regions.exact.buffer, 'i32', this.place('exact', 'f32', lanes)[2], lanes);
+    const pair = (): Expr => (this.#tape.once(2) ? word() : or(word(), binary('shr_u', word(), 16)));
+    return { kind: 'ternary', op: 'dotBf16', type: sum.type, a: sum, b: pair(), c: pair() };
+  }
+
   /** A float that is no NaN, whose bits machines choose as they like. */
   #number(lanes: number, depth: number): Expr {
     const value = this.#k.let(this.value('f32', lanes, depth));
@@ -320,17 +370,19 @@ export class RandomValues {
     const bytes = MEMORY_BYTES[memory] * lanes;
     const unit = isFloat || tape.below(3) !== 0 ? 4 : 1;
     const room = byteLength - bytes;
-    const { sums } = this.scope;
-    const known = sums.filter(({ low, high }) => high - low <= room && !(isFloat && (low & 3 || high & 3)));
-    const isKnown = known.length > 0 && tape.once(2);
-    // Sums of single bytes stay apart: floats are compared word by word.
-    const sum = isKnown ? tape.pick(known) : randomSum(tape, this.scope, room, unit);
-    if (!isKnown && sum.value.kind !== 'const' && unit === 4) sums.push(sum);
-    return [buffer, memory, this.#shifted(placed(tape, sum, bytes, byteLength, unit), byteOffset)];
+    const sum = tape.below(3) === 0 ? NO_SUM : this.#sum(room, unit);
+    return [buffer, memory, binary('add', placed(tape, sum, bytes, byteLength, unit), byteOffset)];
   }
 
-  #shifted(offset: Expr, by: number): Expr {
-    return by === 0 ? offset : binary('add', offset, by);
+  /** A sum of address terms that was there before, or a new one. */
+  #sum(room: number, unit: number): Bounded {
+    const { sums } = this.scope;
+    const known = sums.filter(({ low, high }) => high - low <= room);
+    if (known.length > 0 && this.#tape.below(3) !== 0) return this.#tape.pick(known);
+    const sum = randomSum(this.#tape, this.scope, room, unit);
+    // Sums of single bytes stay apart: floats are compared word by word.
+    if (unit === 4) sums.push(sum);
+    return sum;
   }
 
   /** A number with a known range, from any operation. */

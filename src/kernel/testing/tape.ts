@@ -14,7 +14,7 @@ export function numbersFrom(seed: number): () => number {
 const LARGEST = 1e4;
 
 /** The decisions that a seed stands for, of a length that varies with it. */
-export function decisionsOf(seed: number, most = 400): number[] {
+export function decisionsOf(seed: number, most = 800): number[] {
   const next = numbersFrom(seed);
   return Array.from({ length: 20 + (next() % most) }, () => next() % LARGEST);
 }

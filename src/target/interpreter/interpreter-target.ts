@@ -49,6 +49,10 @@ export class InterpreterTarget implements Target {
     this.machine = { ...machine, threads };
   }
 
+  get threads(): number {
+    return this.machine.threads;
+  }
+
   get liveBytes(): number {
     return this.#liveBytes;
   }

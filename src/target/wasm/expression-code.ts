@@ -101,6 +101,9 @@ export class ExpressionCode {
       case 'load':
         this.#load(e);
         break;
+      case 'expand':
+        this.#fail(e.kind, e.memory);
+        break;
       case 'extract':
         this.#extract(e);
         break;
@@ -171,7 +174,9 @@ export class ExpressionCode {
 
   #extract({ type, a, lane }: ExprOf<'extract'>): void {
     this.emit(a);
-    if (a.type.lanes > 1) this.#code.op(type.element === 'f32' ? 'f32x4.extract_lane' : 'i32x4.extract_lane', lane);
+    if (a.type.lanes === 1) return;
+    this.#code.op(type.element === 'f32' ? 'f32x4.extract_lane' : 'i32x4.extract_lane', lane);
+    if (type.element === 'mask') this.#code.i32(1).op('i32.and'); // all bits in vectors, one in scalars
   }
 
   #unary({ op, a }: ExprOf<'unary'>): void {
@@ -179,6 +184,7 @@ export class ExpressionCode {
     const instruction = (lanes > 1 ? table.UNARY_VECTOR : table.UNARY_SCALAR)[element][op];
     if (instruction) this.#emitAll([a], instruction);
     else if (op === 'splat') this.#splat(a);
+    else if (op === 'popcount' && element === 'i32') this.#popcount(a);
     else if (op === 'f16_to_f32' && a.kind === 'halves' && lanes > 1) this.#f16Halves(a);
     else if (op === 'f16_to_f32') this.emit(f16ToF32(a, this.bind));
     else if (op === 'f32_to_f16') this.emit(f32ToF16(a, this.bind));
@@ -192,6 +198,12 @@ export class ExpressionCode {
       const expanded = lanes === 1 && element === 'i32' ? scalarUnary(op, a, this.bind) : undefined;
       this.emit(expanded ?? this.#fail(op, element));
     }
+  }
+
+  /** Bits of bytes, added in pairs twice. */
+  #popcount(a: Expr): void {
+    this.#emitAll([a], 'i8x16.popcnt');
+    this.#code.op('i16x8.extadd_pairwise_i8x16_u').op('i32x4.extadd_pairwise_i16x8_u');
   }
 
   #splat(a: Expr): void {
@@ -250,10 +262,18 @@ export class ExpressionCode {
         for (const x of [b, c, a]) this.emit(x);
         this.#code.select(valueType(type));
       }
-    } else if (!isVector) this.#firstLane({ ...e, type: I32X4, a: splat(a, 4), b: splat(b, 4), c: splat(c, 4) });
+    } else if (op === 'dotBf16') this.#fail(op, type.element);
+    else if (op === 'dot16' && isVector) this.#emitDot16(a, b, c);
+    else if (!isVector) this.#firstLane({ ...e, type: I32X4, a: splat(a, 4), b: splat(b, 4), c: splat(c, 4) });
     else if (relaxedSimd && (op === 'dot8u7' || dotU8)) {
       this.#emitAll([b, c, a], 'i32x4.relaxed_dot_i8x16_i7x16_add_s');
     } else this.#wideningDot(a, b, c);
+  }
+
+  #emitDot16(sum: Expr, b: Expr, c: Expr): void {
+    this.emit(sum);
+    this.#emitAll([b, c], 'i32x4.dot_i16x8_s');
+    this.#code.op('i32x4.add');
   }
 
   /** Four-way dot of signed with unsigned bytes: even and odd bytes as 16-bit numbers, two pairwise dots. */

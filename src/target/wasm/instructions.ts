@@ -17,7 +17,12 @@ export const UNARY_SCALAR: Table<UnaryOp> = {
     to_u32: 'i32.trunc_sat_f32_u',
     bits_i32: 'i32.reinterpret_f32',
   },
-  i32: { to_f32: 'f32.convert_i32_s', to_f32_u: 'f32.convert_i32_u', bits_f32: 'f32.reinterpret_i32' },
+  i32: {
+    to_f32: 'f32.convert_i32_s',
+    to_f32_u: 'f32.convert_i32_u',
+    bits_f32: 'f32.reinterpret_i32',
+    popcount: 'i32.popcnt',
+  },
   mask: { not: 'i32.eqz' },
 };
 

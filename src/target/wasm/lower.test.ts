@@ -12,6 +12,7 @@ import {
   i32,
   mul,
   select,
+  splat,
   sub,
   ternary,
   threadCount,
@@ -252,6 +253,8 @@ describe('dot products, look-ups and permutations', () => {
       { kind: 'halves', type, a: x, part: 'low' },
       { kind: 'halves', type, a: y, part: 'high' },
       { kind: 'pack8', type, parts: [x, y, binary('shr_s', x, 24), binary('shr_s', y, 25)] },
+      ternary('dot16', x, y, binary('xor', x, 0x00700001)),
+      unary('popcount', x),
     ];
     values.forEach((v, i) => {
       k.store(out, 'i32', i * 16, v);
@@ -267,16 +270,29 @@ describe('dot products, look-ups and permutations', () => {
       { kind: 'lookup', type: one, table, indices: lane },
       { kind: 'pack8', type: one, parts },
       ternary('dot8u7', i32(5), lane, i32(0x01027f04)),
+      ternary('dot16', i32(5), lane, i32(-0x01027f04)),
       unary('reduce_add', lane),
     ];
     scalars.forEach((v, i) => {
-      k.store(out, 'i32', 96 + i * 4, v);
+      k.store(out, 'i32', (values.length + i / 4) * 16, v);
     });
     const check = await law(k.finish(), features, false);
     fc.assert(
-      fc.property(bytes, bytes, (p, q) => check([Uint8Array.of(...p, ...q), new Uint8Array(128)])),
+      fc.property(bytes, bytes, (p, q) => check([Uint8Array.of(...p, ...q), new Uint8Array(192)])),
       { numRuns: 20 },
     );
+  });
+
+  it('takes masks out of vectors as one bit', async () => {
+    const k = new KernelBuilder('mask lanes', 4);
+    const [a, out] = [k.buffer('a', 'read'), k.buffer('out', 'write')];
+    const masks = k.let(binary('gt', k.load(a, 'i32', 0, 4), 0));
+    for (let lane = 0; lane < 4; lane++) {
+      const mask = k.let({ kind: 'extract', type: { element: 'mask', lanes: 1 }, a: masks, lane });
+      k.store(out, 'i32', lane * 4, unary('mask_to_i32', mask));
+      k.store(out, 'i32', 16 + lane * 16, unary('mask_to_i32', splat(unary('not', mask), 4)));
+    }
+    (await law(k.finish(), PLAIN, false))([words(1, -1, 0, 7), new Uint8Array(80)]);
   });
 
   it('loads and stores every memory type as vectors and scalars', async () => {

@@ -3,6 +3,7 @@
  * allocate registers, number values and schedule; here stays what they cannot know: addresses split
  * into constant, loop-invariant and changing parts, and the choice of instructions by features.
  */
+import { BitloomError } from '../../ir/error.ts';
 import type { Kernel, Statement } from '../../kernel/language.ts';
 import type { FunctionBuilder, ModuleBuilder, ValueType } from './encoder.ts';
 import { type CodeFeatures, ExpressionCode } from './expression-code.ts';
@@ -64,6 +65,8 @@ class StatementCode {
       case 'barrier':
         this.#code.get(this.#threadsParameter).call(this.#barrier);
         break;
+      default:
+        throw new BitloomError('INVALID_GRAPH', `WebAssembly has no tiles for ${s.kind}`);
     }
   }
 

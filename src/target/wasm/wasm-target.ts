@@ -3,7 +3,7 @@
  * A plan that runs allocates nothing and enters each thread once.
  */
 import { BitloomError } from '../../ir/error.ts';
-import type { Machine } from '../../kernel/machine.ts';
+import { deterministic, type Machine } from '../../kernel/machine.ts';
 import { platform } from '../../platform/index.ts';
 import { needsAllThreads } from '../plan-groups.ts';
 import type { Crew } from '../runnable-plan.ts';
@@ -17,6 +17,8 @@ import { type PlanExports, Workers } from './workers.ts';
 export interface WasmOptions {
   /** Threads that run a plan together. Default: the physical cores. */
   readonly threads?: number;
+  /** Results are the same to the bit whatever number of threads runs. Default false. */
+  readonly isDeterministic?: boolean;
   /** Hears of each fallback once, by name. */
   readonly onWarning?: (message: string) => void;
   /** Leaves out instructions that the engine has, for tests and comparisons. */
@@ -29,6 +31,7 @@ const FIRST_BYTE = 1 << 20;
 export class WasmTarget implements Target {
   readonly name = 'wasm';
   readonly machine: Machine;
+  readonly threads: number;
   readonly features: WasmFeatures;
   /** Why fewer threads run than were wanted. */
   readonly threadsNote: string | undefined;
@@ -37,10 +40,17 @@ export class WasmTarget implements Target {
   #nextPlan = 1;
   #isDisposed = false;
 
-  private constructor(features: WasmFeatures, threads: number, threadsNote: string | undefined) {
+  private constructor(
+    features: WasmFeatures,
+    threads: number,
+    threadsNote: string | undefined,
+    isDeterministic: boolean,
+  ) {
     this.features = features;
+    this.threads = threads;
     this.threadsNote = threadsNote;
-    this.machine = machineOf(features, threads);
+    const machine = machineOf(features, threads);
+    this.machine = isDeterministic ? deterministic(machine) : machine;
     const isShared = threads > 1;
     this.#memory = new LinearMemory(isShared, FIRST_BYTE);
     this.#workers = isShared ? new Workers(platform.wasm, this.#memory.memory, threads) : undefined;
@@ -60,7 +70,7 @@ export class WasmTarget implements Target {
     const whyOne = without.includes('threads') ? 'switched off by the caller' : found.whyNoThreads;
     const note = wanted > 1 && whyOne !== undefined ? `threads are not available: ${whyOne}` : undefined;
     if (note !== undefined) onWarning(`one-thread: ${note}`);
-    return new WasmTarget(features, whyOne === undefined ? wanted : 1, note);
+    return new WasmTarget(features, whyOne === undefined ? wanted : 1, note, options.isDeterministic ?? false);
   }
 
   get liveBytes(): number {
@@ -85,7 +95,7 @@ export class WasmTarget implements Target {
     this.#check();
     const { memory } = this.#memory;
     const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as PlanExports;
-    const planMemory = new PlanMemory(this.#memory, plan, this.machine.threads);
+    const planMemory = new PlanMemory(this.#memory, plan, this.threads);
     const id = this.#nextPlan++;
     this.#workers?.add(id, module, planMemory.address);
     return new WasmPlan(plan, id, { bytes: bytes.length, exports }, planMemory, () => this.#workers?.drop(id));
@@ -153,5 +163,8 @@ function machineOf({ relaxedSimd, dotU8, fusedMadd }: WasmFeatures, threads: num
     hasFma: relaxedSimd && fusedMadd,
     dot8: dotU8 ? 'u8' : relaxedSimd ? 'u7' : 'none',
     repeatsFromMemory: false,
+    hasExpand: false,
+    hasBf16Dot: false,
+    tiles: false,
   };
 }

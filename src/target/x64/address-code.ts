@@ -23,6 +23,8 @@ interface Sum {
 }
 
 const SCALES: ReadonlySet<number> = new Set([1, 2, 4, 8]);
+/** Constants of 32 bits below this are those from 2^31 on; others that are below zero are meant to be, beside terms. */
+const LEAST_CONSTANT = -(2 ** 30);
 /** In keys, the buffer of sums that belong to none. */
 const NO_BUFFER = -3;
 
@@ -61,7 +63,10 @@ export class AddressCode {
     const fixed = loop ? fixedPart(sum, loop) : NO_TERMS;
     const base = this.#sum(buffer, fixed);
     const changing = sum.terms.filter((t) => !fixed.terms.includes(t));
-    const place = { kind: 'mem' as const, base, displacement: constant };
+    const isFar = constant < (sum.terms.length === 0 ? 0 : LEAST_CONSTANT);
+    const place = isFar
+      ? { kind: 'mem' as const, base: this.#far(base, constant) }
+      : { kind: 'mem' as const, base, displacement: constant };
     const [first] = changing;
     if (!first) return place;
     if (changing.length === 1 && SCALES.has(first.coefficient)) {
@@ -69,6 +74,14 @@ export class AddressCode {
       return { ...place, index: this.#extended(first), scale };
     }
     return { ...place, index: this.#sum(NO_BUFFER, termSum(changing)), scale: 1 };
+  }
+
+  /** An address so many bytes from 2^31 on further. */
+  #far(base: VirtualRegister, constant: number): VirtualRegister {
+    const [offset, result] = [this.#code.register('r64'), this.#code.register('r64')];
+    this.#code.write('mov', { register: offset, kind: 'r32' }, { kind: 'imm', value: constant });
+    this.#code.write('lea', wide(result), { kind: 'mem', base, index: offset, scale: 1 });
+    return result;
   }
 
   /** Runs `body` with its own sums; those that it makes do not outlive it. */

@@ -4,16 +4,20 @@
  * hot and short comes first; each takes a physical register that is free throughout (Chow & Hennessy, The priority-based
  * coloring approach to register allocation, 1990). Those left over lie on the stack or in their home.
  */
+import { passing } from './memory-operands.ts';
 import { type Item, isInstruction, isUse, type RegisterClass, type VirtualRegister } from './virtual-code.ts';
 
 /** Physical registers that may be given out, by class, preferred ones first. */
 export type RegisterFile = Readonly<Record<RegisterClass, readonly number[]>>;
 
+/** Physical registers that are free at an instruction, for values that lie in memory. */
+export type Passing = Readonly<Record<'vector' | 'mask', readonly number[]>>;
+
 export interface Allocation {
   /** Where registers with a home are loaded: before the item of this number. */
   readonly loads: ReadonlyMap<number, readonly VirtualRegister[]>;
-  /** Whether no register lies in memory whose class has no scratch registers. */
-  readonly isComplete: boolean;
+  /** Through which registers values from memory pass, by the instruction's number. */
+  readonly passing: ReadonlyMap<number, Passing>;
   /** Stack slots in use, by class. */
   readonly slots: Readonly<Record<RegisterClass, number>>;
 }
@@ -134,32 +138,70 @@ class Slots {
   }
 }
 
+type Occupied = Readonly<Record<RegisterClass, ReadonlyMap<number, Occupancy>>>;
+
 /**
- * Sets `physical` or `slot` of every register that appears in the items. `mayPass` says of which classes values can pass
- * from memory through scratch registers; all of the others want a physical one.
+ * Sets `physical` or `slot` of every register that appears in the items. At each instruction that needs a value from memory in a
+ * register, one that is free there serves; where some instruction finds none, all is given out again without `reserved` ones.
  */
 export function allocateRegisters(
   items: readonly Item[],
   count: number,
   file: RegisterFile,
-  mayPass: (of: RegisterClass) => boolean,
+  reserved: Passing,
 ): Allocation {
   const intervals = intervalsOf(items, count).filter((interval) => interval !== undefined);
   const density = ({ weight, start, end }: Interval): number => weight / (end - start);
   intervals.sort((a, b) => density(b) - density(a));
-  const occupied: Record<RegisterClass, Map<number, Occupancy>> = {
-    general: new Map(file.general.map((id) => [id, new Occupancy()])),
-    vector: new Map(file.vector.map((id) => [id, new Occupancy()])),
-    mask: new Map(file.mask.map((id) => [id, new Occupancy()])),
+  const given = giveOut(intervals, file);
+  const passing = findPassing(items, (of, at) => [...given.occupied[of]].filter(([, o]) => o.isFree(at, at + 2)));
+  if (passing) return { ...given, passing };
+  const without = (of: 'vector' | 'mask'): number[] => file[of].filter((id) => !reserved[of].includes(id));
+  const again = giveOut(intervals, { ...file, vector: without('vector'), mask: without('mask') });
+  const always = findPassing(items, (of) => reserved[of].map((id) => [id]));
+  return { ...again, passing: always! };
+}
+
+/** For each instruction that needs them, registers among the free ones; undefined where those do not suffice. */
+function findPassing(
+  items: readonly Item[],
+  freeAt: (of: 'vector' | 'mask', at: number) => readonly (readonly [number, ...unknown[]])[],
+): Map<number, Passing> | undefined {
+  const found = new Map<number, Passing>();
+  for (const [number, item] of items.entries()) {
+    if (!isInstruction(item)) continue;
+    const [vectors, masks] = [passing(item, 'vector'), passing(item, 'mask')];
+    if (vectors + masks === 0) continue;
+    const take = (of: 'vector' | 'mask', wanted: number): number[] =>
+      wanted === 0
+        ? []
+        : freeAt(of, 2 * number)
+            .slice(0, wanted)
+            .map(([id]) => id);
+    const own = { vector: take('vector', vectors), mask: take('mask', masks) };
+    if (own.vector.length < vectors || own.mask.length < masks) return undefined;
+    found.set(number, own);
+  }
+  return found;
+}
+
+/** Serves intervals in order. */
+function giveOut(intervals: readonly Interval[], file: RegisterFile) {
+  const registersOf = (of: RegisterClass) => new Map(file[of].map((id) => [id, new Occupancy()]));
+  const occupied: Occupied = {
+    general: registersOf('general'),
+    vector: registersOf('vector'),
+    mask: registersOf('mask'),
   };
   const slots: Record<RegisterClass, Slots> = { general: new Slots(), vector: new Slots(), mask: new Slots() };
   const loads = new Map<number, VirtualRegister[]>();
-  let isComplete = true;
-  for (const { register, start, end, weight } of intervals) {
+  for (const { register } of intervals) {
     register.slot = -1;
     register.physical = -1;
+  }
+  for (const { register, start, end, weight } of intervals) {
     const { home, hint } = register;
-    if (home === undefined || weight >= LEAST_HOME_WEIGHT || !mayPass(register.class)) {
+    if (home === undefined || weight >= LEAST_HOME_WEIGHT) {
       const registers = occupied[register.class];
       const isFree = (id: number): boolean => registers.get(id)?.isFree(start, end) ?? false;
       const wanted = hint && hint.physical >= 0 && isFree(hint.physical) ? hint.physical : undefined;
@@ -175,12 +217,11 @@ export function allocateRegisters(
         continue;
       }
     }
-    if (!mayPass(register.class)) isComplete = false;
     if (home === undefined) register.slot = slots[register.class].take(start, end);
   }
   return {
+    occupied,
     loads,
-    isComplete,
     slots: { general: slots.general.count, vector: slots.vector.count, mask: slots.mask.count },
   };
 }

@@ -134,6 +134,16 @@ export class ControlCode {
     }
   }
 
+  /** Lets another thread have this core, where a system call does that; keeps `kept`, changes rax and r11. */
+  #yield(kept: number): void {
+    if (this.#host.sleep.kind !== 'futex') return;
+    const out = this.#out;
+    out.emit('push', r64(kept));
+    out.emit('mov', r32(RAX), imm(24)); // sched_yield
+    out.emit('syscall');
+    out.emit('pop', r64(kept));
+  }
+
   /** Wakes the sleepers on [rbx], if any thread sleeps at all. Changes rax and what a call changes. */
   #wakeIfAny(): void {
     const out = this.#out;
@@ -224,35 +234,41 @@ export class ControlCode {
    */
   writeBarrier(barrier: Label): void {
     const out = this.#out;
-    const [open, wait, leave] = [out.label(), out.label(), out.label()];
+    const [open, wait, spin, back, leave] = Array.from({ length: 5 }, () => out.label()) as [
+      Label,
+      Label,
+      Label,
+      Label,
+      Label,
+    ];
+    const [SPIN, COUNT] = [6, 11];
     out.align(16);
     out.bind(barrier);
-    out.emit('push', r64(RCX));
-    out.emit('push', r64(RBX));
-    out.emit('push', r64(6));
+    for (const id of [RCX, RBX, SPIN, COUNT]) out.emit('push', r64(id));
     this.#loadControl(RBX);
     out.emit('mov', r32(RCX), at(RBX, CONTROL.generation));
-    out.emit('mov', r32(6), imm(1));
-    out.emit('lock xadd', at(RBX, CONTROL.arrived), r32(6));
-    out.emit('inc', r32(6));
-    out.emit('cmp', r32(6), r32(RAX));
+    out.emit('mov', r32(COUNT), imm(1));
+    out.emit('lock xadd', at(RBX, CONTROL.arrived), r32(COUNT));
+    out.emit('inc', r32(COUNT));
+    out.emit('cmp', r32(COUNT), r32(RAX));
     out.emit('je', open);
     out.bind(wait);
-    out.emit('pause');
+    out.emit('mov', r32(SPIN), imm(SPINS));
+    out.bind(spin);
     out.emit('cmp.d', at(RBX, CONTROL.ended), imm(0));
     out.emit('jne', leave);
     out.emit('cmp', r32(RCX), at(RBX, CONTROL.generation));
-    out.emit('je', wait);
-    out.emit('pop', r64(6));
-    out.emit('pop', r64(RBX));
-    out.emit('pop', r64(RCX));
-    out.emit('ret');
+    out.emit('jne', back);
+    out.emit('pause');
+    out.emit('dec', r32(SPIN));
+    out.emit('jne', spin);
+    this.#yield(RCX);
+    out.emit('jmp', wait);
     out.bind(open);
     out.emit('mov.d', at(RBX, CONTROL.arrived), imm(0));
-    out.emit('lock add', at(RBX, CONTROL.generation), r32(6)); // any change will do
-    out.emit('pop', r64(6));
-    out.emit('pop', r64(RBX));
-    out.emit('pop', r64(RCX));
+    out.emit('lock add', at(RBX, CONTROL.generation), r32(COUNT)); // any change will do
+    out.bind(back);
+    for (const id of [COUNT, SPIN, RBX, RCX]) out.emit('pop', r64(id));
     out.emit('ret');
     out.bind(leave);
     out.emit('shl', r32(RDX), imm(4));

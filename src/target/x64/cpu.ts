@@ -18,6 +18,8 @@ export interface Cpu {
   /** VBMI and VBMI2: byte permutations, compression and expansion of bytes and words. */
   readonly avx512Vbmi2: boolean;
   readonly avx512Popcount: boolean;
+  /** GFNI: products of bytes with a matrix of bits, at every vector length. */
+  readonly gfni: boolean;
   /** Tiles with bf16 and int8 products. */
   readonly amx: boolean;
   readonly l1Bytes: number;
@@ -103,6 +105,7 @@ export function detectCpu(host: NativeHost): Cpu {
       avx512Fp16: avx512 && bit(extended.d, 23),
       avx512Vbmi2: avx512 && bit(extended.c, 1) && bit(extended.c, 6),
       avx512Popcount: avx512 && bit(extended.c, 14),
+      gfni: avx2 && bit(extended.c, 8),
       amx: avx512 && saves(STATE.tiles) && [22, 24, 25].every((i) => bit(extended.d, i)),
       ...caches(read),
     };

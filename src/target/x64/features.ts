@@ -9,4 +9,14 @@ export interface CodeFeatures {
   readonly avx512: boolean;
   /** 8-bit dot products in one instruction: of 512 bits, or of 256 with AVX-VNNI. */
   readonly vnni: boolean;
+  /** Vectors filled from consecutive elements of memory, words and larger ones (VBMI2). */
+  readonly expand: boolean;
+  /** Dot products of bfloat16 numbers. */
+  readonly bf16: boolean;
+  /** Products of bytes with a matrix of bits (GFNI). */
+  readonly gfni: boolean;
+  /** Bits of lanes counted (VPOPCNTDQ). */
+  readonly popcount: boolean;
+  /** Tiles: none, those of AMX, or areas of the stack that vector instructions of AVX-512 and VNNI work on, for tests. */
+  readonly tiles: 'none' | 'amx' | 'emulated';
 }

@@ -1,10 +1,10 @@
 /** Operations across lanes: repeats, shuffles, extraction, reductions, byte look-ups, packing. */
 import type { BinaryOp, Expr, Type } from '../../kernel/expression.ts';
 import { constant, vectorType } from '../../kernel/expression.ts';
-import type { Mnemonic } from './assembler/index.ts';
+import { imm, type Mnemonic } from './assembler/index.ts';
 import { type InLane, inLanePattern, wholeGroups } from './shuffle-patterns.ts';
-import { type ExprOf, imm, type ValueCode } from './value-code.ts';
-import type { Use, VirtualOperand, VirtualRegister } from './virtual-code.ts';
+import type { ExprOf, ValueCode } from './value-code.ts';
+import type { Use, VirtualRegister } from './virtual-code.ts';
 
 type LaneExpr = ExprOf<'extract' | 'shuffle' | 'lookup' | 'halves' | 'pack8' | 'unary'>;
 
@@ -20,18 +20,6 @@ export class LaneMoves {
 
   get #has512(): boolean {
     return this.#values.features.avx512;
-  }
-
-  #write(
-    name: Mnemonic,
-    type: Type,
-    target: VirtualRegister | undefined,
-    ...operands: VirtualOperand[]
-  ): VirtualRegister {
-    const kind = this.#values.kindOf(type);
-    const register = target ?? this.#values.fresh(kind);
-    this.#values.code.write(name, { register, kind }, ...operands);
-    return register;
   }
 
   emit(e: LaneExpr, target: VirtualRegister | undefined): VirtualRegister {
@@ -99,14 +87,14 @@ export class LaneMoves {
     if (a.type.element === 'mask') return this.#splatMask(a, type, target);
     if (values.isFoldable(a)) {
       const place = values.operand(a);
-      return this.#write(type.element === 'f32' ? 'vbroadcastss' : 'vpbroadcastd', type, target, place);
+      return this.#values.write(type.element === 'f32' ? 'vbroadcastss' : 'vpbroadcastd', type, target, place);
     }
     const source = values.emit(a);
-    if (type.element === 'f32') return this.#write('vbroadcastss', type, target, xmm(source));
-    if (this.#has512) return this.#write('vpbroadcastd', type, target, r32(source));
+    if (type.element === 'f32') return this.#values.write('vbroadcastss', type, target, xmm(source));
+    if (this.#has512) return this.#values.write('vpbroadcastd', type, target, r32(source));
     const low = values.fresh('xmm');
     values.code.write('vmovd', xmm(low), r32(source));
-    return this.#write('vpbroadcastd', type, target, xmm(low));
+    return this.#values.write('vpbroadcastd', type, target, xmm(low));
   }
 
   #splatMask(a: Expr, type: Type, target: VirtualRegister | undefined): VirtualRegister {
@@ -114,10 +102,10 @@ export class LaneMoves {
     const all = values.fresh('r32');
     values.moved(values.emit(a), a.type, all);
     values.code.update('neg', r32(all));
-    if (this.#has512) return this.#write('kmovw', type, target, r32(all));
+    if (this.#has512) return this.#values.write('kmovw', type, target, r32(all));
     const low = values.fresh('xmm');
     values.code.write('vmovd', xmm(low), r32(all));
-    return this.#write('vpbroadcastd', type, target, xmm(low));
+    return this.#values.write('vpbroadcastd', type, target, xmm(low));
   }
 
   #extract({ a, lane, type }: ExprOf<'extract'>, target: VirtualRegister | undefined): VirtualRegister {
@@ -129,11 +117,11 @@ export class LaneMoves {
     const group = this.#group(source, lanes, lane >> 2);
     const within = lane & 3;
     if (type.element === 'i32') {
-      if (within === 0) return this.#write('vmovd', type, target, xmm(group));
-      return this.#write('vpextrd', type, target, xmm(group), imm(within));
+      if (within === 0) return this.#values.write('vmovd', type, target, xmm(group));
+      return this.#values.write('vpextrd', type, target, xmm(group), imm(within));
     }
     if (within === 0) return values.moved(group, type, target);
-    return this.#write('vpermilps', type, target, xmm(group), imm(within));
+    return this.#values.write('vpermilps', type, target, xmm(group), imm(within));
   }
 
   #extractMask(
@@ -205,8 +193,8 @@ export class LaneMoves {
     if (inLane) return this.#inLane(inLane, type, target, x, y);
     const groups = wholeGroups(own, lanes);
     if (groups) return this.#groups(groups, type, target, x, y);
-    const indices: Use = { register: values.constantVector(new Uint8Array(Int32Array.from(own).buffer)), kind: x.kind };
-    if (isOne && lanes > 4) return this.#write('vpermps', type, target, indices, x);
+    const indices: Use = { register: values.constantVector(Int32Array.from(own)), kind: x.kind };
+    if (isOne && lanes > 4) return this.#values.write('vpermps', type, target, indices, x);
     if (this.#has512) {
       const register = target && target !== x.register && target !== y.register ? target : values.fresh(x.kind);
       values.code.write('vmovaps', { register, kind: x.kind }, indices);
@@ -222,13 +210,13 @@ export class LaneMoves {
       case 'same':
         return this.#values.moved(p.register, type, target);
       case 'permute':
-        return this.#write('vpermilps', type, target, p, imm(how.selector));
+        return this.#values.write('vpermilps', type, target, p, imm(how.selector));
       case 'shuffle':
-        return this.#write('vshufps', type, target, p, q, imm(how.selector));
+        return this.#values.write('vshufps', type, target, p, q, imm(how.selector));
       case 'low':
-        return this.#write('vunpcklps', type, target, p, q);
+        return this.#values.write('vunpcklps', type, target, p, q);
       case 'high':
-        return this.#write('vunpckhps', type, target, p, q);
+        return this.#values.write('vunpckhps', type, target, p, q);
     }
   }
 
@@ -237,12 +225,12 @@ export class LaneMoves {
     const count = groups.length;
     if (!this.#has512) {
       // The selector takes a group of either source for each half.
-      return this.#write('vperm2f128', type, target, x, y, imm(groups[0]! | (groups[1]! << 4)));
+      return this.#values.write('vperm2f128', type, target, x, y, imm(groups[0]! | (groups[1]! << 4)));
     }
     const from = (group: number): Use => (group < count ? x : y);
     const bits = count === 2 ? 1 : 2;
     const selector = groups.reduce((sum, group, i) => sum | ((group % count) << (bits * i)), 0);
-    return this.#write('vshuff32x4', type, target, from(groups[0]!), from(groups[count / 2]!), imm(selector));
+    return this.#values.write('vshuff32x4', type, target, from(groups[0]!), from(groups[count / 2]!), imm(selector));
   }
 
   /** Two permutations and a blend, for AVX2. */
@@ -256,19 +244,19 @@ export class LaneMoves {
     const { lanes } = type;
     const values = this.#values;
     const indices: Use = {
-      register: values.constantVector(new Uint8Array(Int32Array.from(pattern, (lane) => lane % lanes).buffer)),
+      register: values.constantVector(Int32Array.from(pattern, (lane) => lane % lanes)),
       kind: x.kind,
     };
     const moved = (from: Use): Use => {
       const register =
         lanes === 4
-          ? this.#write('vpermilps', type, undefined, from, indices)
-          : this.#write('vpermps', type, undefined, indices, from);
+          ? this.#values.write('vpermilps', type, undefined, from, indices)
+          : this.#values.write('vpermps', type, undefined, indices, from);
       return { register, kind: from.kind };
     };
     const selector = pattern.reduce((bits, lane, i) => bits | ((lane >= lanes ? 1 : 0) << i), 0);
     const [p, q] = [moved(x), moved(y)];
-    return this.#write('vblendps', type, target, p, q, imm(selector));
+    return this.#values.write('vblendps', type, target, p, q, imm(selector));
   }
 
   // ---- bytes and halves
@@ -282,18 +270,24 @@ export class LaneMoves {
       ? e.indices
       : { kind: 'binary', op: 'and', a: e.indices, b: constant(type, 0x0f0f0f0f), type };
     const lanes = values.operand(indices, false);
-    return this.#write('vpshufb', type, target, { register: values.constantVector(bytes), kind }, lanes);
+    return this.#values.write(
+      'vpshufb',
+      type,
+      target,
+      { register: values.constantVector(new Int32Array(bytes.buffer)), kind },
+      lanes,
+    );
   }
 
   #halves({ type, a, part }: ExprOf<'halves'>, target: VirtualRegister | undefined): VirtualRegister {
-    return this.#write('vpmovzxwd', type, target, this.#values.half(a, type.lanes, part));
+    return this.#values.write('vpmovzxwd', type, target, this.#values.half(a, type.lanes, part));
   }
 
   /** Saturating packs work within groups of four lanes; the last step sets the groups' words in order. */
   #pack8({ type, parts }: ExprOf<'pack8'>, target: VirtualRegister | undefined): VirtualRegister {
     const values = this.#values;
     const pack = (name: Mnemonic, x: Use, y: Use): Use => ({
-      register: this.#write(name, type, undefined, x, y),
+      register: this.#values.write(name, type, undefined, x, y),
       kind: x.kind,
     });
     const [a, b, c, d] = parts.map((part) => values.use(part)) as [Use, Use, Use, Use];
@@ -301,8 +295,8 @@ export class LaneMoves {
     const groups = type.lanes / 4;
     if (groups === 1) return values.moved(bytes.register, type, target);
     const order = Int32Array.from({ length: type.lanes }, (_, lane) => (lane % groups) * 4 + Math.floor(lane / groups));
-    const indices: Use = { register: values.constantVector(new Uint8Array(order.buffer)), kind: bytes.kind };
-    return this.#write('vpermd', type, target, indices, bytes);
+    const indices: Use = { register: values.constantVector(order), kind: bytes.kind };
+    return this.#values.write('vpermd', type, target, indices, bytes);
   }
 }
 

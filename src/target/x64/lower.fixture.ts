@@ -1,6 +1,7 @@
 /** For tests: runs lowered kernels beside the kernel interpreter, between pages that nobody may touch. */
 import { runKernel } from '../../kernel/interpret.ts';
 import type { Kernel } from '../../kernel/language.ts';
+import { difference } from '../../kernel/testing/index.ts';
 import { type NativeFunction, type NativeHost, type NativeMemory, platform } from '../../platform/index.ts';
 import { Assembler, type Label, r64 } from './assembler/index.ts';
 import { type Cpu, detectCpu } from './cpu.ts';
@@ -8,10 +9,14 @@ import { writeFunction } from './entry-code.ts';
 import type { CodeFeatures } from './features.ts';
 import { lowerKernel } from './lower.ts';
 
-export const AVX2_PLAIN: CodeFeatures = { avx512: false, vnni: false };
-export const AVX2_VNNI: CodeFeatures = { avx512: false, vnni: true };
-export const AVX512_PLAIN: CodeFeatures = { avx512: true, vnni: false };
-export const AVX512_VNNI: CodeFeatures = { avx512: true, vnni: true };
+export const AVX2_PLAIN: CodeFeatures = {
+  ...{ avx512: false, vnni: false, expand: false, bf16: false, gfni: false, popcount: false },
+  tiles: 'none',
+};
+export const AVX2_VNNI: CodeFeatures = { ...AVX2_PLAIN, vnni: true };
+export const AVX512_PLAIN: CodeFeatures = { ...AVX2_PLAIN, avx512: true };
+export const AVX512_VNNI: CodeFeatures = { ...AVX512_PLAIN, vnni: true };
+export const AVX512_ALL: CodeFeatures = { ...AVX512_VNNI, expand: true, bf16: true, gfni: true, popcount: true };
 
 /** Everything that generated code may be made for: its name in tests, the widest vectors, and whether a processor has it. */
 export const FEATURE_SETS = [
@@ -19,6 +24,13 @@ export const FEATURE_SETS = [
   { name: 'AVX2 with AVX-VNNI', features: AVX2_VNNI, lanes: 8, isIn: (cpu: Cpu) => cpu.avxVnni },
   { name: 'AVX-512', features: AVX512_PLAIN, lanes: 16, isIn: (cpu: Cpu) => cpu.avx512 },
   { name: 'AVX-512 with VNNI', features: AVX512_VNNI, lanes: 16, isIn: (cpu: Cpu) => cpu.avx512Vnni },
+  {
+    name: 'AVX-512 with VNNI, VBMI2, BF16, GFNI and VPOPCNTDQ',
+    features: AVX512_ALL,
+    lanes: 16,
+    isIn: (cpu: Cpu) =>
+      cpu.avx512Vnni && cpu.avx512Vbmi2 && cpu.avx512Bf16 && cpu.gfni && cpu.avx512Popcount,
+  },
 ] as const;
 
 /** Feature sets by name, each with the reason why tests of it cannot run here, if there is one. */
@@ -82,35 +94,46 @@ export function assemble(host: NativeHost, kernel: Kernel, features: CodeFeature
   return out;
 }
 
-/** Runs the compiled kernel of a job on copies of buffers and gives what it leaves in them: views, for the next run to reuse. */
-export type Run = (buffers: readonly Uint8Array[], threads?: number) => Uint8Array[];
+/**
+ * Runs the compiled kernel of a job on copies of buffers, or on so many bytes as they are, and gives what it leaves in them:
+ * views of memory that the next run uses again.
+ */
+export type Run = (buffers: readonly (Uint8Array | number)[], threads?: number) => Uint8Array[];
 
-/** Memory between guard pages that kernels run in, one after the other. */
+/** Memory whose end lies at a page that nobody may touch. */
+class Guarded {
+  readonly #memory: NativeMemory;
+
+  constructor(host: NativeHost, byteLength: number) {
+    this.#memory = host.allocateGuarded(Math.ceil(byteLength / 64) * 64);
+  }
+
+  /** The last bytes of it. */
+  last(byteLength: number): { readonly bytes: Uint8Array; readonly address: number } {
+    const start = this.#memory.byteLength - byteLength;
+    return { bytes: this.#memory.bytes.subarray(start), address: this.#memory.address + start };
+  }
+
+  dispose(): void {
+    this.#memory.dispose();
+  }
+}
+
+/** Memory that kernels run in, one after the other. */
 export class Bench {
   readonly #host: NativeHost;
-  readonly #blocks: NativeMemory[] = [];
-  readonly #buffers: { readonly bytes: Uint8Array; readonly address: number }[];
-  readonly #threadScratch: { readonly bytes: Uint8Array; readonly address: number };
-  readonly #sharedScratch: { readonly bytes: Uint8Array; readonly address: number };
+  readonly #buffers: readonly Guarded[];
+  readonly #scratch: readonly [Guarded, Guarded];
   readonly #table: NativeMemory;
   readonly #words: BigInt64Array;
 
-  /** `like` is a kernel with as many buffers and as much scratch as any of those to come. */
-  constructor(host: NativeHost, like: Kernel, bufferBytes: readonly number[]) {
+  /** `bufferBytes` is how long the buffers of kernels to come may be, `scratchBytes` what they need of either scratch. */
+  constructor(host: NativeHost, bufferBytes: readonly number[], scratchBytes = 4096) {
     this.#host = host;
-    this.#buffers = bufferBytes.map((byteLength) => this.#flush(byteLength));
-    this.#threadScratch = this.#flush(like.threadScratchBytes);
-    this.#sharedScratch = this.#flush(like.sharedScratchBytes);
+    this.#buffers = bufferBytes.map((byteLength) => new Guarded(host, byteLength));
+    this.#scratch = [new Guarded(host, scratchBytes), new Guarded(host, scratchBytes)];
     this.#table = host.allocate(8 * (bufferBytes.length + 5));
     this.#words = new BigInt64Array(this.#table.bytes.buffer, this.#table.bytes.byteOffset, bufferBytes.length + 5);
-  }
-
-  /** Memory whose end lies at a guard page. */
-  #flush(byteLength: number): { readonly bytes: Uint8Array; readonly address: number } {
-    const block = this.#host.allocateGuarded(Math.max(64, Math.ceil(byteLength / 64) * 64));
-    this.#blocks.push(block);
-    const start = block.byteLength - byteLength;
-    return { bytes: block.bytes.subarray(start), address: block.address + start };
   }
 
   /** Compiles kernels to one piece of code; `use` gets a function for each, good until it returns. */
@@ -120,41 +143,47 @@ export class Bench {
     const code = this.#host.mapCode(out.finish());
     try {
       const entry = this.#host.function(code.address, 1);
-      return use(labels.map((label) => this.#runner(entry, code.address + out.offsetOf(label))));
+      return use(jobs.map(({ kernel }, i) => this.#runner(entry, code.address + out.offsetOf(labels[i]!), kernel)));
     } finally {
       code.dispose();
     }
   }
 
-  #runner(entry: NativeFunction, address: number): Run {
+  #runner(entry: NativeFunction, address: number, kernel: Kernel): Run {
     return (contents, threads = 1) => {
-      for (const [i, content] of contents.entries()) this.#buffers[i]!.bytes.set(content);
-      for (const { bytes } of [this.#threadScratch, this.#sharedScratch]) bytes.fill(0xff);
-      const pointers = this.#buffers.map((b) => b.address);
-      const scratch = [this.#threadScratch.address, this.#sharedScratch.address];
+      const buffers = contents.map((content, i) => {
+        if (typeof content === 'number') return this.#buffers[i]!.last(content);
+        const place = this.#buffers[i]!.last(content.length);
+        place.bytes.set(content);
+        return place;
+      });
+      const scratch = [kernel.threadScratchBytes, kernel.sharedScratchBytes].map((n, i) => this.#scratch[i]!.last(n));
+      for (const { bytes } of scratch) bytes.fill(0xff);
+      const pointers = buffers.map((b) => b.address);
       // In the order of the interpreter: kernels without barriers may then even write to the same places.
       for (let thread = threads - 1; thread >= 0; thread--) {
-        for (const [i, word] of [address, ...pointers, thread, threads, ...scratch].entries())
-          this.#words[i] = BigInt(word);
+        const words = [address, ...pointers, thread, threads, ...scratch.map((s) => s.address)];
+        for (const [i, word] of words.entries()) this.#words[i] = BigInt(word);
         entry(this.#table.address);
       }
-      return this.#buffers.map((b) => b.bytes);
+      return buffers.map((b) => b.bytes);
     };
   }
 
-  dispose(): void {
-    for (const block of [...this.#blocks, this.#table]) block.dispose();
+  /** Runs a kernel once. */
+  run(job: Job, buffers: readonly Uint8Array[], threads = 1): Uint8Array[] {
+    return this.compiled([job], ([run]) => run!(buffers, threads).map((b) => b.slice()));
   }
-}
 
-/** Runs a kernel once, on copies of buffers, one thread after the other. */
-export function runLowered(host: NativeHost, job: Job, buffers: readonly Uint8Array[], threads = 1): Uint8Array[] {
-  const bytes = buffers.map((b) => b.length);
-  const bench = new Bench(host, job.kernel, bytes);
-  try {
-    return bench.compiled([job], ([run]) => run!(buffers, threads).map((b) => b.slice()));
-  } finally {
-    bench.dispose();
+  /** Throws where a lowered kernel does not leave what the interpreter leaves, any NaN for any in buffers of floats. */
+  check(job: Job, buffers: readonly Uint8Array[], { threads = 1, isFloat = true } = {}): void {
+    const wanted = lawful(job.kernel, buffers, threads); // first: it says where a kernel is wrong itself
+    const wrong = difference(this.run(job, buffers, threads), wanted, () => isFloat);
+    if (wrong !== undefined) throw new Error(`kernel ${job.kernel.name}: ${wrong}`);
+  }
+
+  dispose(): void {
+    for (const block of [...this.#buffers, ...this.#scratch, this.#table]) block.dispose();
   }
 }
 

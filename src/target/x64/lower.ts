@@ -8,34 +8,21 @@ import { operandsOf } from '../../kernel/address.ts';
 import type { Expr } from '../../kernel/expression.ts';
 import type { Kernel, Statement } from '../../kernel/language.ts';
 import { allocateRegisters, type RegisterFile } from './allocate-registers.ts';
-import type { Assembler, Label, Mnemonic } from './assembler/index.ts';
+import { type Assembler, imm, type Label, type Mnemonic } from './assembler/index.ts';
 import type { CodeFeatures } from './features.ts';
-import { imm, ValueCode } from './value-code.ts';
+import { TileCode } from './tile-code.ts';
+import { TileEmulation } from './tile-emulation.ts';
+import { ValueCode } from './value-code.ts';
 import { VirtualCode } from './virtual-code.ts';
-import { CodeWriter, type Scratch } from './write-code.ts';
+import { CodeWriter } from './write-code.ts';
 
 type StatementOf<Kind extends Statement['kind']> = Extract<Statement, { kind: Kind }>;
 
 /** rax and rdx divide, and carry what has no register; rsp is the stack pointer. */
 const GENERAL = [1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-const GENERAL_SCRATCH = [0, 2];
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-/** What is given out, first without a scratch register that nothing may need. */
-function registerFiles({ avx512 }: CodeFeatures): { readonly file: RegisterFile; readonly scratch: Scratch }[] {
-  const count = avx512 ? 32 : 16;
-  const masks = [1, 2, 3, 4, 5, 6, 7];
-  return [
-    {
-      file: { general: GENERAL, vector: upTo(count), mask: masks },
-      scratch: { general: GENERAL_SCRATCH, vector: [], mask: [] },
-    },
-    {
-      file: { general: GENERAL, vector: upTo(count - 2), mask: masks.slice(0, 5) },
-      scratch: { general: GENERAL_SCRATCH, vector: [count - 2, count - 1], mask: [6, 7] },
-    },
-  ];
-}
+const MASKS = [1, 2, 3, 4, 5, 6, 7];
 
 /**
  * Writes the kernel's function at the current place. `barrier` is a routine that keeps all registers and returns once all
@@ -45,12 +32,14 @@ export function lowerKernel(out: Assembler, kernel: Kernel, features: CodeFeatur
   const code = new VirtualCode();
   new StatementCode(kernel, code, out, features, barrier).emit();
   const { items } = code;
-  for (const { file, scratch } of registerFiles(features)) {
-    const allocation = allocateRegisters(items, code.registers.length, file, (of) => scratch[of].length > 0);
-    if (scratch.vector.length === 0 && !allocation.isComplete) continue;
-    new CodeWriter(out, allocation, scratch, features).write(items);
-    return;
-  }
+  const vectors = upTo(features.avx512 ? 32 : 16);
+  const file: RegisterFile = { general: GENERAL, vector: vectors, mask: MASKS };
+  const allocation = allocateRegisters(items, code.registers.length, file, {
+    vector: vectors.slice(-2),
+    mask: MASKS.slice(-2),
+  });
+  const emulation = features.tiles === 'emulated' ? new TileEmulation(out, kernel.tiles) : undefined;
+  new CodeWriter(out, allocation, features, emulation).write(items);
 }
 
 class StatementCode {
@@ -58,6 +47,7 @@ class StatementCode {
   readonly #code: VirtualCode;
   readonly #out: Assembler;
   readonly #values: ValueCode;
+  readonly #tiles: TileCode;
   readonly #barrier: Label;
   readonly #uses = new Map<number, number>();
   readonly #givenOnce = new Set<number>();
@@ -68,11 +58,14 @@ class StatementCode {
     this.#out = out;
     this.#barrier = barrier;
     this.#values = new ValueCode(kernel, code, out, features);
+    this.#tiles = new TileCode(kernel, this.#values);
     this.#count(kernel.body, new Map());
   }
 
   emit(): void {
+    this.#tiles.begin();
     this.#block(this.#kernel.body);
+    this.#tiles.end();
   }
 
   /** Counts how often registers are read, and finds those given a value by one statement only. */
@@ -94,7 +87,8 @@ class StatementCode {
       } else if (s.kind === 'store') {
         read(s.byteOffset);
         read(s.value);
-      } else if (s.kind === 'loop') {
+      } else if (s.kind === 'tileLoad' || s.kind === 'tileStore') read(s.byteOffset);
+      else if (s.kind === 'loop') {
         give(s.index.id);
         give(s.index.id); // it counts: never given once
         read(s.start);
@@ -149,6 +143,9 @@ class StatementCode {
           );
         this.#code.read('call', this.#barrier);
         break;
+      default:
+        if (s.kind === 'tileStore') this.#values.flush({ buffer: s.buffer.index });
+        this.#tiles.statement(s);
     }
   }
 
@@ -171,7 +168,7 @@ class StatementCode {
     const [buffers, registers] = [new Set<number>(), new Set<number>()];
     const visit = (e: Expr): void => {
       if (e.kind === 'var') registers.add(e.id);
-      else if (e.kind === 'load') buffers.add(e.buffer.index);
+      else if (e.kind === 'load' || e.kind === 'expand') buffers.add(e.buffer.index);
       for (const x of operandsOf(e)) visit(x);
     };
     visit(load);

@@ -5,7 +5,7 @@
 import { BitloomError } from '../../ir/error.ts';
 import type { NativeHost, NativeMemory } from '../../platform/index.ts';
 import { FreeRanges } from '../free-ranges.ts';
-import { checkWindow, type DeviceBuffer } from '../target.ts';
+import { checkWindow, type DeviceBuffer, type MappedFile } from '../target.ts';
 
 /** Small pieces share mappings of this size. */
 const CHUNK_BYTES = 16 << 20;
@@ -18,6 +18,8 @@ const align = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / ALIGNMEN
 interface Chunk {
   readonly memory: NativeMemory;
   readonly free: FreeRanges;
+  /** From here on nothing was ever given out: the memory holds zeros. */
+  freshFrom: number;
 }
 
 /** An allocation, freed once by `dispose`, or a window of one. */
@@ -58,6 +60,40 @@ export class NativeBuffer implements DeviceBuffer {
   }
 }
 
+/** A mapped file, unmapped once neither it nor a window of it is in use. */
+class NativeFile implements MappedFile {
+  readonly #memory: NativeMemory;
+  /** Windows that are in use, and the file itself. */
+  #nUses = 1;
+  #isDisposed = false;
+
+  constructor(memory: NativeMemory) {
+    this.#memory = memory;
+  }
+
+  get byteLength(): number {
+    return this.#memory.byteLength;
+  }
+
+  slice(byteOffset: number, byteLength: number): NativeBuffer {
+    checkWindow(this, byteOffset, byteLength);
+    if (this.#isDisposed) throw new BitloomError('DISPOSED', 'a mapped file was used after dispose()');
+    this.#nUses++;
+    return new NativeBuffer(this.#memory, this.#memory.address + byteOffset, byteLength, () => this.#leave());
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#nUses--;
+    if (this.#nUses === 0) this.#memory.dispose();
+  }
+}
+
 export class NativePool {
   readonly #host: NativeHost;
   /** Whether every piece lies between pages that nobody may touch. */
@@ -78,13 +114,15 @@ export class NativePool {
     return this.#liveBytes;
   }
 
-  /** Uninitialised memory, 64-byte aligned. Throws OUT_OF_MEMORY. */
-  allocate(byteLength: number): NativeBuffer {
+  /** Uninitialised memory, or with `isZeroed` zeros, 64-byte aligned. Throws OUT_OF_MEMORY. */
+  allocate(byteLength: number, isZeroed = false): NativeBuffer {
     if (!Number.isInteger(byteLength) || byteLength < 0)
       throw new BitloomError('INVALID_ARGUMENT', `cannot allocate ${byteLength} bytes`, { byteLength });
     const size = align(byteLength);
     const buffer =
-      this.#isGuarded || size >= OWN_BYTES ? this.#ownMapping(size, byteLength) : this.#piece(size, byteLength);
+      this.#isGuarded || size >= OWN_BYTES
+        ? this.#ownMapping(size, byteLength) // zeros as the system gives it
+        : this.#piece(size, byteLength, isZeroed);
     this.#liveBytes += byteLength;
     return buffer;
   }
@@ -97,20 +135,26 @@ export class NativePool {
     });
   }
 
-  #piece(size: number, byteLength: number): NativeBuffer {
+  #piece(size: number, byteLength: number, isZeroed: boolean): NativeBuffer {
     for (const chunk of this.#chunks) {
       const start = chunk.free.take(size);
-      if (start !== undefined) return this.#of(chunk, start, size, byteLength);
+      if (start === undefined) continue;
+      const isFresh = start >= chunk.freshFrom;
+      const buffer = this.#of(chunk, start, size, byteLength);
+      if (isZeroed && !isFresh) buffer.bytes().fill(0);
+      return buffer;
     }
     const memory = this.#host.allocate(CHUNK_BYTES);
     const free = new FreeRanges();
     free.release(memory.address, memory.address + CHUNK_BYTES);
-    const chunk = { memory, free };
+    const chunk = { memory, free, freshFrom: memory.address };
     this.#chunks.push(chunk);
     return this.#of(chunk, free.take(size)!, size, byteLength);
   }
 
-  #of({ memory, free }: Chunk, start: number, size: number, byteLength: number): NativeBuffer {
+  #of(chunk: Chunk, start: number, size: number, byteLength: number): NativeBuffer {
+    const { memory, free } = chunk;
+    chunk.freshFrom = Math.max(chunk.freshFrom, start + size);
     this.#nPieces++;
     return new NativeBuffer(memory, start, byteLength, () => {
       this.#liveBytes -= byteLength;
@@ -118,6 +162,11 @@ export class NativePool {
       free.release(start, start + size);
       this.#letGo();
     });
+  }
+
+  /** Throws MISSING_FILE, BAD_FILE. */
+  mapFile(path: string): MappedFile {
+    return new NativeFile(this.#host.mapFile(path));
   }
 
   /** Lets the chunks go once nothing in them is in use. */

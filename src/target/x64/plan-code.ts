@@ -1,6 +1,7 @@
 /**
  * A plan as machine code: `run(table, thread, threads)`, which all threads execute: group after group of kernel calls,
  * whose parts they share. The table says where everything lies and which groups to run now: a long plan runs in pieces.
+ * The code is the same for all groups; which kernels they call with what is data behind it, made in no time.
  */
 import { BitloomError } from '../../ir/error.ts';
 import type { NativeHost } from '../../platform/index.ts';
@@ -41,13 +42,32 @@ export const tableOf = ({ argumentCount }: Plan): PlanTable => {
   };
 };
 
-const [RAX, RCX, RDX, RBX, RSP, RSI] = [0, 1, 2, 3, 4, 6];
+const [RAX, RCX, RDX, RBX, RSP, RSI, RDI] = [0, 1, 2, 3, 4, 6, 7];
 const WORD = 8;
 const at = (base: number, displacement: number): Memory => ({ kind: 'mem', base, displacement });
 
 /** What `run` keeps in its frame, as words behind the kernels' arguments. */
-const STATE = ['table', 'thread', 'threads', 'parts', 'first', 'last', 'from', 'count', 'part'] as const;
+const STATE = [
+  'table',
+  'thread',
+  'threads',
+  'parts',
+  'first',
+  'last',
+  'from',
+  'count',
+  'part',
+  'group',
+  'step',
+  'left',
+] as const;
 type State = (typeof STATE)[number];
+
+/** A group in the data: where its steps begin (bytes from the data's start), how many there are, whether threads meet in them. */
+const GROUP = { steps: 0, count: 4, meets: 8, bytes: 16 } as const;
+/** A step: its kernel's address and how many slots follow, each a place in the table and what to add to the address there. */
+const STEP = { kernel: 0, slots: 8, bytes: 16 } as const;
+const SLOT = { place: 0, offset: 8, bytes: 16 } as const;
 
 /** Writes a plan's `run` and its routines. */
 export class PlanCode {
@@ -59,6 +79,7 @@ export class PlanCode {
   readonly #addresses: ReadonlyMap<string, number>;
   readonly #control: number | undefined;
   readonly #stateAt: number;
+  readonly #data: Label;
   readonly #labels: { readonly finish: Label; readonly join: Label; readonly leave: Label; readonly landing: Label };
 
   /** `addresses` are those of the kernels by name; `control` that of the control block, undefined for one thread. */
@@ -79,7 +100,44 @@ export class PlanCode {
     // At least 64 bytes, which functions of the system may use.
     const most = Math.max(8, ...plan.steps.map(({ kernel }) => kernel.buffers.length + 4));
     this.#stateAt = WORD * most;
+    this.#data = out.constant(this.#groups(), GROUP.bytes);
     this.#labels = { finish: out.label(), join: out.label(), leave: out.label(), landing: out.label() };
+  }
+
+  /** The groups, then their steps. */
+  #groups(): Uint8Array {
+    const groups = groupsOf(this.#plan);
+    const slots = this.#plan.steps.reduce((sum, step) => sum + step.slots.length, 0);
+    const size = GROUP.bytes * groups.length + STEP.bytes * this.#plan.steps.length + SLOT.bytes * slots;
+    const data = new DataView(new ArrayBuffer(Math.max(size, GROUP.bytes)));
+    let at = GROUP.bytes * groups.length;
+    for (const [number, group] of groups.entries()) {
+      const place = GROUP.bytes * number;
+      data.setUint32(place + GROUP.steps, at, true);
+      data.setUint32(place + GROUP.count, group.length, true);
+      data.setUint32(place + GROUP.meets, group.some(({ kernel }) => meetsInside(kernel)) ? 1 : 0, true);
+      for (const step of group) at = this.#step(data, at, step);
+    }
+    return new Uint8Array(data.buffer);
+  }
+
+  /** Writes a step at a place of the data; returns the place behind it. */
+  #step(data: DataView, start: number, { kernel, slots }: PlanStep): number {
+    const [table, plan] = [this.#table, this.#plan];
+    if (slots.length !== kernel.buffers.length) {
+      const message = `plan ${plan.name} gives kernel ${kernel.name} ${slots.length} buffers; it takes ${kernel.buffers.length}`;
+      throw new BitloomError('INVALID_GRAPH', message, { plan: plan.name, kernel: kernel.name });
+    }
+    setWord(data, start + STEP.kernel, this.#addresses.get(kernel.name)!);
+    setWord(data, start + STEP.slots, slots.length);
+    let at = start + STEP.bytes;
+    for (const index of slots) {
+      const slot = plan.slots[index]!;
+      setWord(data, at + SLOT.place, WORD * (slot.kind === 'arena' ? table.arena : table.arguments + slot.index));
+      setWord(data, at + SLOT.offset, slot.byteOffset);
+      at += SLOT.bytes;
+    }
+    return at;
   }
 
   /** Bytes of `run`'s frame. */
@@ -94,29 +152,31 @@ export class PlanCode {
   write(): void {
     const [out, control] = [this.#out, this.#control];
     writeFunction(out, this.#host.convention, this.#frameBytes, ([table, thread, threads]) => {
+      const [next, done, end] = [out.label(), out.label(), out.label()];
       out.emit('mov', this.#state('table'), table!);
       out.emit('mov', this.#state('thread'), thread!);
       out.emit('mov', this.#state('threads'), threads!);
       this.#begin();
-      for (const [number, group] of groupsOf(this.#plan).entries()) {
-        const next = out.label();
-        out.emit('mov', r32(RAX), imm(number));
-        out.emit('sub', r32(RAX), this.#state('from'));
-        out.emit('cmp', r32(RAX), this.#state('count'));
-        out.emit('jae', next);
-        if (control === undefined) for (const step of group) this.#call(step, 'thread', 'threads');
-        else this.#share(number, group);
-        out.bind(next);
-      }
-      out.emit('mov', r32(RAX), imm(RESULT.done));
+      out.bind(next);
+      out.emit('mov', r32(RAX), this.#state('group'));
+      out.emit('sub', r32(RAX), this.#state('from'));
+      out.emit('cmp', r32(RAX), this.#state('count'));
+      out.emit('jae', done);
+      if (control === undefined) this.#steps('thread', 'threads');
+      else this.#share();
+      out.emit('mov', r32(RAX), this.#state('group'));
+      out.emit('inc', r32(RAX));
+      out.emit('mov', this.#state('group'), r64(RAX));
+      out.emit('jmp', next);
       if (control !== undefined) {
-        const end = out.label();
-        out.emit('jmp', end);
         out.bind(this.#labels.landing);
         out.emit('mov', r32(RAX), imm(RESULT.lost));
         out.bind(this.#labels.leave);
-        out.bind(end);
+        out.emit('jmp', end);
       }
+      out.bind(done);
+      out.emit('mov', r32(RAX), imm(RESULT.done));
+      out.bind(end);
     });
     if (control === undefined) return;
     const routines = new ControlCode(out, this.#host, control);
@@ -141,6 +201,7 @@ export class PlanCode {
     }
     out.emit('mov', r32(RAX), at(RBX, WORD * table.from));
     out.emit('mov', this.#state('from'), r64(RAX));
+    out.emit('mov', this.#state('group'), r64(RAX));
     out.emit('mov', r32(RCX), at(RBX, WORD * table.to));
     out.emit('sub', r32(RCX), r32(RAX));
     out.emit('jns', natural);
@@ -149,28 +210,44 @@ export class PlanCode {
     out.emit('mov', this.#state('count'), r64(RCX));
   }
 
-  /** Puts the address of a group's counters into rbx. */
-  #counters(number: number): void {
+  /** Puts the address of the group's counters into rbx. Changes rax. */
+  #counters(): void {
     const out = this.#out;
+    out.emit('mov', r32(RAX), this.#state('group'));
+    out.emit('imul', r64(RAX), r64(RAX), imm(GROUP_BYTES));
     out.emit('mov', r64(RBX), this.#state('table'));
     out.emit('mov', r64(RBX), at(RBX, WORD * this.#table.counters));
-    if (number > 0) out.emit('add', r64(RBX), imm(number * GROUP_BYTES));
+    out.emit('add', r64(RBX), r64(RAX));
   }
 
-  #finish(number: number, parts: number): void {
-    this.#counters(number);
+  /** Puts the address of the group's data into rsi. Changes rax. */
+  #group(): void {
+    const out = this.#out;
+    out.emit('mov', r32(RAX), this.#state('group'));
+    out.emit('imul', r64(RAX), r64(RAX), imm(GROUP.bytes));
+    out.emit('lea', r64(RSI), { kind: 'mem', label: this.#data });
+    out.emit('add', r64(RSI), r64(RAX));
+  }
+
+  #finish(parts: number): void {
+    this.#counters();
     this.#out.emit('mov', r32(RCX), imm(parts));
     this.#out.emit('call', this.#labels.finish);
   }
 
-  /** The code by which threads share one group. */
-  #share(number: number, group: readonly PlanStep[]): void {
+  /** The code by which threads share a group. */
+  #share(): void {
     const out = this.#out;
-    const [wait, done] = [out.label(), out.label()];
-    if (group.some(({ kernel }) => meetsInside(kernel))) this.#together(number, group);
-    else this.#parts(number, group);
+    const [together, wait, done] = [out.label(), out.label(), out.label()];
+    this.#group();
+    out.emit('cmp.d', at(RSI, GROUP.meets), imm(0));
+    out.emit('jne', together);
+    this.#parts();
+    out.emit('jmp', wait);
+    out.bind(together);
+    this.#together();
     out.bind(wait);
-    this.#counters(number);
+    this.#counters();
     out.emit('mov', r32(13), this.#state('last'));
     out.emit('call', this.#labels.join);
     out.emit('cmp', r32(RAX), imm(1));
@@ -183,12 +260,12 @@ export class PlanCode {
     out.bind(done);
   }
 
-  /** Claims parts of a group until none is left, and runs them. */
-  #parts(number: number, group: readonly PlanStep[]): void {
+  /** Claims parts of the group until none is left, and runs them. */
+  #parts(): void {
     const out = this.#out;
     const [again, retry, none] = [out.label(), out.label(), out.label()];
     out.bind(again);
-    this.#counters(number);
+    this.#counters();
     out.emit('mov', r32(RAX), at(RBX, 0));
     out.bind(retry);
     out.emit('mov', r32(RCX), r32(RAX));
@@ -199,17 +276,17 @@ export class PlanCode {
     out.emit('lock cmpxchg', at(RBX, 0), r32(RDX));
     out.emit('jne', retry);
     out.emit('mov', this.#state('part'), r64(RCX));
-    for (const step of group) this.#call(step, 'part', 'parts');
-    this.#finish(number, 1);
+    this.#steps('part', 'parts');
+    this.#finish(1);
     out.emit('jmp', again);
     out.bind(none);
   }
 
   /** A group in which threads meet: each runs its own part, once. A thread that was late for another job may have been here already. */
-  #together(number: number, group: readonly PlanStep[]): void {
+  #together(): void {
     const out = this.#out;
     const past = out.label();
-    this.#counters(number);
+    this.#counters();
     out.emit('mov', r32(RAX), at(RBX, DONE));
     out.emit('sub', r32(RAX), this.#state('last'));
     out.emit('jns', past);
@@ -220,31 +297,44 @@ export class PlanCode {
     out.emit('mov', at(RSI, 0), r64(RSP));
     out.emit('lea', r64(RAX), this.#labels.landing);
     out.emit('mov', at(RSI, 8), r64(RAX));
-    for (const step of group) this.#call(step, 'thread', 'threads');
-    this.#finish(number, PARTS_PER_THREAD);
+    this.#steps('thread', 'threads');
+    this.#finish(PARTS_PER_THREAD);
     out.bind(past);
   }
 
-  /** Calls a step's kernel as thread `part` of `parts`; scratch is the real thread's. */
-  #call({ kernel, slots }: PlanStep, part: State, parts: State): void {
-    const [out, table, plan] = [this.#out, this.#table, this.#plan];
-    if (slots.length !== kernel.buffers.length) {
-      const message = `plan ${plan.name} gives kernel ${kernel.name} ${slots.length} buffers; it takes ${kernel.buffers.length}`;
-      throw new BitloomError('INVALID_GRAPH', message, { plan: plan.name, kernel: kernel.name });
-    }
-    let place = 0;
-    const put = (): void => out.emit('mov', at(RSP, WORD * place++), r64(RAX));
+  /** Calls the group's kernels one after the other as thread `part` of `parts`; scratch is the real thread's. */
+  #steps(part: State, parts: State): void {
+    const [out, table] = [this.#out, this.#table];
+    const [again, put, given] = [out.label(), out.label(), out.label()];
+    this.#group();
+    out.emit('mov', r32(RCX), at(RSI, GROUP.count));
+    out.emit('mov', this.#state('left'), r64(RCX));
+    out.emit('mov', r32(RAX), at(RSI, GROUP.steps));
+    out.emit('lea', r64(RSI), { kind: 'mem', label: this.#data });
+    out.emit('add', r64(RSI), r64(RAX));
+    out.emit('mov', this.#state('step'), r64(RSI));
+    out.bind(again);
+    out.emit('mov', r64(RSI), this.#state('step'));
     out.emit('mov', r64(RBX), this.#state('table'));
-    for (const index of slots) {
-      const slot = plan.slots[index]!;
-      const word = slot.kind === 'arena' ? table.arena : table.arguments + slot.index;
-      out.emit('mov', r64(RAX), at(RBX, WORD * word));
-      if (slot.byteOffset !== 0) this.#addOffset(slot.byteOffset);
-      put();
-    }
-    for (const name of [part, parts]) {
+    out.emit('mov', r32(RCX), at(RSI, STEP.slots));
+    out.emit('lea', r64(RDX), at(RSI, STEP.bytes));
+    out.emit('mov', r64(RDI), r64(RSP));
+    out.emit('test', r32(RCX), r32(RCX));
+    out.emit('je', given);
+    out.bind(put);
+    out.emit('mov', r64(RAX), at(RDX, SLOT.place));
+    out.emit('mov', r64(RAX), { kind: 'mem', base: RBX, index: RAX, scale: 1 });
+    out.emit('add', r64(RAX), at(RDX, SLOT.offset));
+    out.emit('mov', at(RDI, 0), r64(RAX));
+    out.emit('add', r64(RDX), imm(SLOT.bytes));
+    out.emit('add', r64(RDI), imm(WORD));
+    out.emit('dec', r32(RCX));
+    out.emit('jne', put);
+    out.bind(given);
+    out.emit('mov', this.#state('step'), r64(RDX)); // the next step begins where this one's slots end
+    for (const [i, name] of [part, parts].entries()) {
       out.emit('mov', r64(RAX), this.#state(name));
-      put();
+      out.emit('mov', at(RDI, WORD * i), r64(RAX));
     }
     out.emit('mov', r64(RAX), at(RBX, WORD * table.threadScratch));
     if (this.#threadBytes > 0) {
@@ -252,19 +342,19 @@ export class PlanCode {
       out.emit('imul', r64(RCX), r64(RCX), imm(this.#threadBytes));
       out.emit('add', r64(RAX), r64(RCX));
     }
-    put();
+    out.emit('mov', at(RDI, WORD * 2), r64(RAX));
     out.emit('mov', r64(RAX), at(RBX, WORD * table.sharedScratch));
-    put();
-    out.emit('movabs', r64(RAX), imm(this.#addresses.get(kernel.name)!));
-    out.emit('call', r64(RAX));
+    out.emit('mov', at(RDI, WORD * 3), r64(RAX));
+    out.emit('call', at(RSI, STEP.kernel));
+    out.emit('mov', r32(RAX), this.#state('left'));
+    out.emit('dec', r32(RAX));
+    out.emit('mov', this.#state('left'), r64(RAX));
+    out.emit('jne', again);
   }
+}
 
-  #addOffset(byteOffset: number): void {
-    const out = this.#out;
-    if (byteOffset < 2 ** 31) out.emit('add', r64(RAX), imm(byteOffset));
-    else {
-      out.emit('movabs', r64(RCX), imm(byteOffset));
-      out.emit('add', r64(RAX), r64(RCX));
-    }
-  }
+/** A word of 64 bits from a number below 2^53. */
+function setWord(data: DataView, byteOffset: number, value: number): void {
+  data.setUint32(byteOffset, value >>> 0, true);
+  data.setUint32(byteOffset + 4, Math.floor(value / 2 ** 32), true);
 }

@@ -1,8 +1,8 @@
 /** Scalars of the kernel language: i32 and masks in general registers, f32 in the lowest lane of vector registers. */
 import type { BinaryOp, Expr, MemoryType, Type, UnaryOp } from '../../kernel/expression.ts';
 import { I32 } from '../../kernel/expression.ts';
-import type { Mnemonic } from './assembler/index.ts';
-import { type ExprOf, imm, type ValueCode } from './value-code.ts';
+import { imm, type Mnemonic } from './assembler/index.ts';
+import type { ExprOf, ValueCode } from './value-code.ts';
 import { CONVERSIONS_BY_VECTOR, FLOAT_COMPARES, ROUNDINGS } from './vector-tables.ts';
 import type { Use, VirtualOperand, VirtualRegister } from './virtual-code.ts';
 
@@ -100,15 +100,9 @@ export class ScalarCode {
     const values = this.#values;
     if (type.element === a.type.element) return values.emit(a, target);
     if (values.isFoldable(a)) {
-      const register = target ?? values.fresh(values.kindOf(type));
-      const name = op === 'bits_f32' ? 'vmovss' : 'mov';
-      values.code.write(name, { register, kind: values.kindOf(type) }, values.operand(a));
-      return register;
+      return values.write(op === 'bits_f32' ? 'vmovss' : 'mov', type, target, values.operand(a));
     }
-    const source = values.use(a);
-    const register = target ?? values.fresh(values.kindOf(type));
-    values.code.write('vmovd', { register, kind: values.kindOf(type) }, source);
-    return register;
+    return values.write('vmovd', type, target, values.use(a));
   }
 
   /** What has vector instructions only is done in the lowest of four lanes. */
@@ -120,10 +114,7 @@ export class ScalarCode {
     const operand: Expr = values.named(wide, FOUR[a.type.element]);
     const all: Expr = { kind: 'unary', op, a: operand, type: { element: type.element, lanes: 4 } };
     if (type.element === 'f32') return values.emit(all, target);
-    const result = values.emit(all);
-    const register = target ?? values.fresh('r32');
-    values.code.write('vmovd', r32(register), xmm(result));
-    return register;
+    return values.write('vmovd', I32, target, xmm(values.emit(all)));
   }
 
   #floatUnary(op: UnaryOp, a: Expr, target: VirtualRegister | undefined): VirtualRegister {
@@ -145,6 +136,9 @@ export class ScalarCode {
     const values = this.#values;
     const { code } = values;
     const source = values.emit(a);
+    if (op === 'popcount') {
+      return values.write('popcnt', I32, target, r32(source));
+    }
     if (op === 'neg' || op === 'not') {
       const register = this.#copied(source, target);
       code.update(op, r32(register));
@@ -189,9 +183,7 @@ export class ScalarCode {
       const log2 = Math.log2(b.value);
       if (Number.isInteger(log2)) return this.#twoAddress('shl', target, values.emit(a), imm(log2));
       const source = values.operand(a);
-      const register = target ?? values.fresh('r32');
-      values.code.write('imul', r32(register), source, imm(b.value));
-      return register;
+      return values.write('imul', I32, target, source, imm(b.value));
     }
     const commutative = COMMUTATIVE[op];
     if (commutative) {
@@ -231,9 +223,7 @@ export class ScalarCode {
     const [byConstant, byRegister] = SHIFTS[op]!;
     if (b.kind === 'const') return this.#twoAddress(byConstant, target, values.emit(a), imm(b.value & 31));
     const [source, amount] = [values.emit(a), values.emit(b)];
-    const register = target ?? values.fresh('r32');
-    values.code.write(byRegister, r32(register), r32(source), r32(amount));
-    return register;
+    return values.write(byRegister, I32, target, r32(source), r32(amount));
   }
 
   #extremum({ op, a, b }: ExprOf<'binary'>, target: VirtualRegister | undefined): VirtualRegister {
@@ -329,7 +319,7 @@ export class ScalarCode {
 
   #floatBinary(e: ExprOf<'binary'>, target: VirtualRegister | undefined): VirtualRegister {
     const values = this.#values;
-    const { op, a, b } = e;
+    const { op, a, b, type } = e;
     if (CONDITIONS[op]) return this.#floatCompare(e, target);
     if (op === 'min' || op === 'max') {
       // Not a number and the sign of zero need what vectors do.
@@ -341,9 +331,7 @@ export class ScalarCode {
     const swaps = (op === 'add' || op === 'mul') && values.isFoldable(a) && !values.isFoldable(b);
     const [x, y] = swaps ? [b, a] : [a, b];
     const [first, second] = [xmm(values.emit(x)), values.operand(y)];
-    const register = target ?? values.fresh('xmm');
-    values.code.write(name, xmm(register), first, second);
-    return register;
+    return values.write(name, type, target, first, second);
   }
 
   #ternary(e: ExprOf<'ternary'>, target: VirtualRegister | undefined): VirtualRegister {
@@ -351,7 +339,7 @@ export class ScalarCode {
     const { op, a, b, c, type } = e;
     if (op === 'select') return this.#select(e, target);
     if (op === 'fma' && type.element === 'f32') return values.multiplyAdd(e, target);
-    if (op === 'fma') return values.fail(op, type);
+    if (op === 'fma' || op === 'dotBf16') return values.fail(op, type);
     // Dot products have vectors only.
     const wide = (x: Expr): Expr => {
       const register = values.fresh('xmm');
@@ -359,10 +347,7 @@ export class ScalarCode {
       return values.named(register, FOUR.i32);
     };
     const all: Expr = { kind: 'ternary', op, a: wide(a), b: wide(b), c: wide(c), type: FOUR.i32 };
-    const result = values.emit(all);
-    const register = target ?? values.fresh('r32');
-    values.code.write('vmovd', r32(register), xmm(result));
-    return register;
+    return values.write('vmovd', I32, target, xmm(values.emit(all)));
   }
 
   #select({ a, b, c, type }: ExprOf<'ternary'>, target: VirtualRegister | undefined): VirtualRegister {

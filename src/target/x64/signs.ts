@@ -94,7 +94,7 @@ export class Signs {
       case 'load':
         return e.memory === 'u8' || e.memory === 'u16';
       case 'unary':
-        return e.op === 'mask_to_i32' || e.op === 'f32_to_f16';
+        return ['mask_to_i32', 'f32_to_f16', 'popcount'].includes(e.op);
       case 'ternary':
         return e.op === 'select' && this.#isSmall(e.b) && this.#isSmall(e.c);
       case 'binary':

@@ -6,12 +6,13 @@ import { BitloomError } from '../../ir/error.ts';
 import type { Expr, MemoryType, Type } from '../../kernel/expression.ts';
 import type { Kernel } from '../../kernel/language.ts';
 import { AddressCode } from './address-code.ts';
-import type { Assembler, Mnemonic, RegisterKind } from './assembler/index.ts';
+import { type Assembler, imm, type Mnemonic, type RegisterKind } from './assembler/index.ts';
 import type { CodeFeatures } from './features.ts';
 import { LaneMoves } from './lane-moves.ts';
 import { ScalarCode } from './scalar-code.ts';
 import { Signs } from './signs.ts';
 import { VectorCode } from './vector-code.ts';
+import { VectorConversions } from './vector-conversions.ts';
 import type { Use, VirtualCode, VirtualMemory, VirtualOperand, VirtualRegister } from './virtual-code.ts';
 
 export type ExprOf<Kind extends Expr['kind']> = Extract<Expr, { kind: Kind }>;
@@ -23,8 +24,6 @@ export interface Deferred {
   readonly buffers: ReadonlySet<number>;
   readonly registers: ReadonlySet<number>;
 }
-
-export const imm = (value: number) => ({ kind: 'imm' as const, value });
 
 export class ValueCode {
   readonly code: VirtualCode;
@@ -42,6 +41,7 @@ export class ValueCode {
   readonly #shared: Set<VirtualRegister>;
   readonly #scalars: ScalarCode;
   readonly #vectors: VectorCode;
+  readonly #conversions: VectorConversions;
   readonly #lanes: LaneMoves;
 
   constructor(kernel: Kernel, code: VirtualCode, out: Assembler, features: CodeFeatures) {
@@ -64,6 +64,7 @@ export class ValueCode {
     );
     this.#scalars = new ScalarCode(this);
     this.#vectors = new VectorCode(this);
+    this.#conversions = new VectorConversions(this);
     this.#lanes = new LaneMoves(this);
   }
 
@@ -102,7 +103,7 @@ export class ValueCode {
 
   /** The lower or upper half of a vector's bits. */
   half(e: Expr, lanes: number, part: 'low' | 'high'): Use {
-    return this.#vectors.half(this.emit(e), lanes, part);
+    return this.#conversions.half(this.emit(e), lanes, part);
   }
 
   /** A register as an expression. */
@@ -113,6 +114,29 @@ export class ValueCode {
 
   fresh(kind: RegisterKind): VirtualRegister {
     return this.code.register(kind);
+  }
+
+  /** A register as instructions on vectors of a type see it. */
+  vector(register: VirtualRegister, { lanes }: Type): Use {
+    return { register, kind: this.width(lanes) };
+  }
+
+  /** Adds an instruction that writes `target`, or a new register for values of a type. */
+  write(
+    name: Mnemonic,
+    type: Type,
+    target: VirtualRegister | undefined,
+    ...operands: VirtualOperand[]
+  ): VirtualRegister {
+    const kind = this.kindOf(type);
+    const register = target ?? this.fresh(kind);
+    this.code.write(name, { register, kind }, ...operands);
+    return register;
+  }
+
+  /** A vector as other numbers. */
+  convert(e: ExprOf<'unary'>, target: VirtualRegister | undefined): VirtualRegister {
+    return this.#conversions.emit(e, target);
   }
 
   /** Lets a value wait until its only use. */
@@ -160,6 +184,8 @@ export class ValueCode {
         return this.moved(this.threads, value.type, target);
       case 'load':
         return this.#load(value, target);
+      case 'expand':
+        return this.#vectors.expand(value, target);
       case 'extract':
       case 'shuffle':
       case 'lookup':
@@ -275,7 +301,7 @@ export class ValueCode {
   }
 
   store(memory: MemoryType, place: VirtualMemory, value: Expr): void {
-    this.#vectors.store(memory, place, value);
+    this.#conversions.store(memory, place, value);
   }
 
   storeConstant(memory: MemoryType, place: VirtualMemory, { type, value }: ExprOf<'const'>): void {
@@ -317,23 +343,23 @@ export class ValueCode {
       this.code.write('vxorps', low, low, low);
       return register;
     }
-    return this.moved(this.constantVector(this.#bytesOf(type, value)), type, target);
+    return this.moved(this.constantVector(this.#wordsOf(type, value)), type, target);
   }
 
-  #bytesOf({ element, lanes }: Type, value: number): Uint8Array {
+  #wordsOf({ element, lanes }: Type, value: number): Int32Array {
     const count = Math.max(lanes, 4);
-    const words = element === 'f32' ? new Float32Array(count) : new Int32Array(count);
-    words.fill(element === 'mask' ? -value : value);
-    return new Uint8Array(words.buffer);
+    if (element === 'f32') return new Int32Array(new Float32Array(count).fill(value).buffer);
+    return new Int32Array(count).fill(element === 'mask' ? -value : value);
   }
 
-  /** A register whose home is a constant of 16, 32 or 64 bytes. */
-  constantVector(bytes: Uint8Array): VirtualRegister {
-    const key = bytes.join();
+  /** A register whose home is a constant of 4, 8 or 16 words. */
+  constantVector(words: Int32Array): VirtualRegister {
+    const [word] = words;
+    const key = words.every((other) => other === word) ? `${words.length} times ${word}` : words.join();
     const known = this.#constants.get(key);
     if (known) return known;
-    const as = this.width(bytes.length / 4);
-    const label = this.out.constant(bytes, bytes.length);
+    const as = this.width(words.length);
+    const label = this.out.constant(new Uint8Array(words.buffer), words.byteLength);
     const register = this.code.register(as, { kind: 'constant', label, as });
     this.#constants.set(key, register);
     this.#shared.add(register);
@@ -343,6 +369,6 @@ export class ValueCode {
   /** A vector constant with the same i32 in all lanes. */
   splatConstant(value: number, lanes: number): Use {
     const words = new Int32Array(Math.max(lanes, 4)).fill(value);
-    return { register: this.constantVector(new Uint8Array(words.buffer)), kind: this.width(lanes) };
+    return { register: this.constantVector(words), kind: this.width(lanes) };
   }
 }

@@ -3,7 +3,7 @@
  * with a virtual register where that has a physical one. A register may have a home in memory from the start (a constant
  * in the pool, an argument on the stack): where it gets no physical register, it is read from there and never stored.
  */
-import type { Immediate, Label, Mnemonic, RegisterKind } from './assembler/index.ts';
+import type { Immediate, Label, Mnemonic, Register, RegisterKind } from './assembler/index.ts';
 
 export type RegisterClass = 'general' | 'vector' | 'mask';
 
@@ -41,9 +41,12 @@ export interface VirtualMemory {
   readonly displacement?: number;
   readonly label?: Label;
   readonly broadcast?: boolean;
+  /** Whether the index has to stay a register of its own: it is the stride of a tile's rows. */
+  readonly isStrided?: boolean;
 }
 
-export type VirtualOperand = Use | VirtualMemory | Immediate | Label;
+/** Tiles are physical from the start: there is nothing to allocate. */
+export type VirtualOperand = Use | VirtualMemory | Immediate | Label | Register;
 
 export interface VirtualInstruction {
   readonly name: Mnemonic;
@@ -81,6 +84,7 @@ const CLASS: Readonly<Record<RegisterKind, RegisterClass>> = {
 export class VirtualCode {
   readonly items: Item[] = [];
   readonly registers: VirtualRegister[] = [];
+
   register(of: RegisterKind, home?: Home): VirtualRegister {
     const register = {
       id: this.registers.length,

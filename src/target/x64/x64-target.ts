@@ -4,10 +4,10 @@
  */
 import { BitloomError } from '../../ir/error.ts';
 import type { Kernel } from '../../kernel/language.ts';
-import { AVX2, AVX512, type Machine } from '../../kernel/machine.ts';
+import { AMX, AVX2, AVX512, deterministic, type Machine } from '../../kernel/machine.ts';
 import { type NativeCode, type NativeHost, platform } from '../../platform/index.ts';
 import type { Crew } from '../runnable-plan.ts';
-import type { CompiledPlan, DeviceBuffer, Pause, Plan, Target } from '../target.ts';
+import type { CompiledPlan, DeviceBuffer, MappedFile, Pause, Plan, Target } from '../target.ts';
 import { Assembler } from './assembler/index.ts';
 import { ControlCode } from './control.ts';
 import { type Cpu, detectCpu } from './cpu.ts';
@@ -16,6 +16,7 @@ import { type CodeFeatures, LEVELS, type Level } from './features.ts';
 import { lowerKernel } from './lower.ts';
 import { NativeBuffer, NativePool } from './native-pool.ts';
 import { PlanCode } from './plan-code.ts';
+import { permittedLevel } from './tile-permission.ts';
 import { X64Plan, X64PlanMemory } from './x64-plan.ts';
 
 export interface X64Options {
@@ -23,6 +24,12 @@ export interface X64Options {
   readonly threads?: number;
   /** How much of the processor is used. Default: all that bitloom knows of. */
   readonly level?: Level;
+  /** Runs kernels with tiles on processors without AMX, slowly, from level avx512 on. For tests. */
+  readonly emulatesTiles?: boolean;
+  /** Hears of fallbacks by name: `amx-refused`. */
+  readonly onWarning?: (message: string) => void;
+  /** Results are the same to the bit whatever number of threads runs. Default false. */
+  readonly isDeterministic?: boolean;
   /** Puts every buffer between pages that nobody may touch: an access beyond ends the process. For tests. */
   readonly isGuarded?: boolean;
   /** Hears of the machine code of kernels and plans, disassembled. */
@@ -34,6 +41,7 @@ export interface X64Options {
 export class X64Target implements Target {
   readonly name = 'x64';
   readonly machine: Machine;
+  readonly threads: number;
   readonly level: Level;
   readonly cpu: Cpu;
   readonly #host: NativeHost;
@@ -50,8 +58,10 @@ export class X64Target implements Target {
     this.#host = host;
     this.cpu = cpu;
     this.level = level;
-    this.#features = featuresOf(cpu, level);
-    this.machine = machineOf(cpu, this.#features, threads);
+    this.#features = featuresOf(cpu, level, options.emulatesTiles ?? false);
+    const machine = machineOf(cpu, this.#features, threads);
+    this.machine = options.isDeterministic ? deterministic(machine) : machine;
+    this.threads = threads;
     this.#pool = new NativePool(host, options.isGuarded ?? false);
     this.#onListing = options.onListing;
     this.#crew = threads > 1 ? new NativeCrew(host, threads) : undefined;
@@ -59,7 +69,8 @@ export class X64Target implements Target {
 
   /**
    * Throws NO_DEVICE where no machine code can run, saying why: another processor, no foreign function interface, a system
-   * that refuses executable pages, a processor without AVX2 or without the level asked for.
+   * that refuses executable pages, a processor without AVX2 or without the level asked for. A system that refuses tiles
+   * leaves level avx512 of amx, and `onWarning` hears of it.
    */
   static async create(options: X64Options = {}): Promise<X64Target> {
     const host = options.host ?? (await hostOrWhy());
@@ -69,15 +80,18 @@ export class X64Target implements Target {
     const level = options.level ?? best;
     if (LEVELS.indexOf(level) > LEVELS.indexOf(best))
       throw noDevice(`${cpu.name} goes up to ${best}, not to ${level}`, false);
-    return new X64Target(host, cpu, level, options.threads ?? platform.physicalCores(), options);
+    const permitted = permittedLevel(level, host, options.onWarning ?? (() => {}));
+    return new X64Target(host, cpu, permitted, options.threads ?? platform.physicalCores(), options);
   }
 
   /** Hardware features in use, by name. */
   get features(): readonly string[] {
-    const { avx512, vnni } = this.#features;
+    const { avx512, vnni, expand, bf16 } = this.#features;
     return [
       avx512 ? 'avx512' : 'avx2',
       ...(vnni ? [avx512 ? 'avx512-vnni' : 'avx-vnni'] : []),
+      ...(expand ? ['avx512-vbmi2'] : []),
+      ...(bf16 ? ['avx512-bf16'] : []),
       ...(this.level === 'amx' ? ['amx'] : []),
       ...(this.#crew ? ['threads'] : []),
     ];
@@ -92,6 +106,16 @@ export class X64Target implements Target {
     return this.#pool.allocate(byteLength);
   }
 
+  allocateZeroed(byteLength: number): DeviceBuffer {
+    this.#check();
+    return this.#pool.allocate(byteLength, true);
+  }
+
+  mapFile(path: string): MappedFile {
+    this.#check();
+    return this.#pool.mapFile(path);
+  }
+
   bytes(buffer: DeviceBuffer): Uint8Array {
     return this.#own(buffer).bytes();
   }
@@ -100,14 +124,19 @@ export class X64Target implements Target {
     this.#check();
     this.#lower(plan.steps.map(({ kernel }) => kernel));
     const crew = this.#crew;
-    const memory = new X64PlanMemory(this.#pool, plan, this.machine.threads);
     const out = this.#assembler();
     new PlanCode(out, this.#host, plan, this.#kernels, crew?.control).write();
-    const code = this.#map(out, `plan ${plan.name}`);
-    memory.setRun(code.address);
-    const run = this.#host.function(code.address, 3);
-    const call = crew ? crew.lead : (table: number): number => run(table, 0, 1);
-    return new X64Plan(plan, code, call, memory, () => crew?.forget(memory.address));
+    const memory = new X64PlanMemory(this.#pool, plan, this.threads);
+    try {
+      const code = this.#map(out, `plan ${plan.name}`);
+      memory.setRun(code.address);
+      const run = this.#host.function(code.address, 3);
+      const call = crew ? crew.lead : (table: number): number => run(table, 0, 1);
+      return new X64Plan(plan, code, call, memory, () => crew?.forget(memory.address));
+    } catch (error) {
+      memory.dispose();
+      throw error;
+    }
   }
 
   #assembler(): Assembler {
@@ -206,11 +235,17 @@ function bestLevel({ avx2, avx512, avx512Vnni, amx }: Cpu): Level | undefined {
   return amx ? 'amx' : 'avx512';
 }
 
-const featuresOf = (cpu: Cpu, level: Level): CodeFeatures =>
-  level === 'avx2' ? { avx512: false, vnni: cpu.avxVnni } : { avx512: true, vnni: true };
+function featuresOf(cpu: Cpu, level: Level, emulatesTiles: boolean): CodeFeatures {
+  const none = { expand: false, bf16: false, gfni: false, popcount: false, tiles: 'none' } as const;
+  if (level === 'avx2') return { ...none, avx512: false, vnni: cpu.avxVnni };
+  const tiles = emulatesTiles ? 'emulated' : level === 'amx' ? 'amx' : 'none';
+  const { avx512Vbmi2, avx512Bf16, gfni, avx512Popcount } = cpu;
+  const has = { expand: avx512Vbmi2, bf16: avx512Bf16, gfni, popcount: avx512Popcount };
+  return { ...has, avx512: true, vnni: true, tiles };
+}
 
-function machineOf(cpu: Cpu, { avx512, vnni }: CodeFeatures, threads: number): Machine {
+function machineOf(cpu: Cpu, { avx512, vnni, expand, bf16, tiles }: CodeFeatures, threads: number): Machine {
   const { l1Bytes, l2Bytes } = cpu;
-  const machine = avx512 ? AVX512 : { ...AVX2, dot8: vnni ? ('u8' as const) : AVX2.dot8 };
-  return { ...machine, l1Bytes, l2Bytes, threads };
+  const machine = avx512 ? (tiles === 'none' ? AVX512 : AMX) : { ...AVX2, dot8: vnni ? ('u8' as const) : AVX2.dot8 };
+  return { ...machine, l1Bytes, l2Bytes, threads, hasExpand: expand, hasBf16Dot: bf16 };
 }

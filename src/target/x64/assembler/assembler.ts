@@ -167,7 +167,7 @@ export class Assembler {
     }
   }
 
-  /** The label of a constant behind the code. Equal constants are stored once, under the strictest alignment asked for. */
+  /** The label of a constant behind the code. Equal constants of up to 4 KiB are stored once, under the strictest alignment asked for. */
   constant(bytes: Uint8Array, alignment?: number): Label {
     return this.#pool.add(bytes, alignment);
   }

@@ -13,6 +13,8 @@ interface Constant {
 
 /** Bytes beyond which no alignment helps: a cache line. */
 const CACHE_LINE = 64;
+/** Longer ones are tables of their own: nobody else has an equal one, and comparing them takes time. */
+const MOST_SHARED_BYTES = 4096;
 const INT3 = 0xcc;
 
 /** Collects constants and lays them out, the strictest alignment first, so that little is lost between them. */
@@ -24,8 +26,7 @@ export class ConstantPool {
     bytes: Uint8Array,
     alignment = Math.min(CACHE_LINE, 2 ** Math.ceil(Math.log2(Math.max(1, bytes.length)))),
   ): Label {
-    let key = '';
-    for (const byte of bytes) key += String.fromCharCode(byte);
+    const key = bytes.length > MOST_SHARED_BYTES ? `table ${this.#constants.size}` : String.fromCharCode(...bytes);
     const known = this.#constants.get(key);
     if (known) {
       known.alignment = Math.max(known.alignment, alignment);

@@ -31,6 +31,8 @@ export const MOVES = [
   ['MR', 'm v', '66.0f', 'xy0', 'xyz1', 'mem nomask', 'vmovntpd=2b'],
   ['MR', 'm v', '66.0f', 'xy0', 'xyz0', 'mem nomask', 'vmovntdq=e7'],
   ['RM', 'v m', '66.0f38', 'xy0', 'xyz0', 'mem nomask', 'vmovntdqa=2a'],
+  // How floats are rounded.
+  ['M', 'm', '.0f', 'x0', '', '', 'vldmxcsr=ae/2 vstmxcsr=ae/3'],
   // One element.
   ['RM', 'xmm m', 'f3.0f', 'x0', 'x0', '4', 'vmovss=10'],
   ['MR', 'm xmm', 'f3.0f', 'x0', 'x0', '4', 'vmovss=11'],
