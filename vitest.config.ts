@@ -15,6 +15,7 @@ const ALONE = [
   'src/format/hub/*.test.ts',
   'src/web/*.test.ts',
   'src/target/wasm/memory.test.ts',
+  'src/engine/mapped-weights.test.ts',
   'src/engine/model.test.ts',
   'src/cli/self-test.test.ts',
 ];
@@ -27,6 +28,8 @@ export const suite = (exclude: readonly string[], timeoutMs: number) => ({
   test: {
     pool: 'forks' as const,
     maxWorkers: 3,
+    // Tests neither read nor write what the user's own processes keep.
+    env: { BITLOOM_TUNING: 'off', BITLOOM_WEIGHT_CACHE: 'off' },
     projects: [
       {
         extends: true as const,

@@ -1,6 +1,6 @@
 // Starts the bench: bundles main, child and adapters (so that Node versions that cannot read TypeScript can
 // run them too), finds the newest Node, and hands the arguments over. Usage: see README.md.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -48,8 +48,12 @@ await build({
 if (!existsSync(`${here}peers/node_modules/@wllama`)) {
   console.error('bench: peers are not installed; to measure them: (cd bench/peers && npm ci --ignore-scripts)');
 }
-const { status } = spawnSync(process.execPath, [`${outdir}/main.mjs`, ...process.argv.slice(2)], {
+const bench = spawn(process.execPath, [`${outdir}/main.mjs`, ...process.argv.slice(2)], {
   stdio: 'inherit',
   env: { ...process.env, BITLOOM_NODE_NEWEST: newestNode(), BITLOOM_REPOSITORY: repository },
 });
-process.exitCode = status ?? 1;
+// Whoever ends this script means the bench: it would go on, and disturb what is measured next.
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => bench.kill(signal));
+bench.on('exit', (status) => {
+  process.exitCode = status ?? 1;
+});

@@ -9,6 +9,7 @@ import type { Machine } from '../src/kernel/machine.ts';
 import { platform } from '../src/platform/index.ts';
 import type { Plan, Target } from '../src/target/target.ts';
 import { WasmTarget } from '../src/target/wasm/index.ts';
+import { detectCpu } from '../src/target/x64/cpu.ts';
 import { X64Target } from '../src/target/x64/index.ts';
 
 function kernelFor({ op, inputs, attrs, epilogue }: KernelCase, data: CaseData, machine: Machine): Kernel {
@@ -72,10 +73,19 @@ describe('hot kernels on wasm', () => {
 
 const support = await platform.native();
 const whyNot = 'why' in support ? ` (skipped: ${support.why})` : '';
+const hasTiles = 'host' in support && detectCpu(support.host).amx;
+const whyNoTiles = hasTiles ? '' : ' (skipped: the processor has no AMX)';
 
 describe.skipIf(whyNot !== '')(`hot kernels on x64${whyNot}`, () => {
   it.each((['avx2', 'avx512'] as const).flatMap((level) => [1, 2].map((threads) => [level, threads] as const)))(
     'are right on %s with %i threads, and stay in their buffers',
     async (level, threads) => check(await X64Target.create({ level, threads, isGuarded: true })),
+  );
+
+  it('are right with emulated tiles', async () =>
+    check(await X64Target.create({ level: 'avx512', threads: 2, isGuarded: true, emulatesTiles: true })));
+
+  it.skipIf(whyNoTiles !== '')(`are right on amx with two threads${whyNoTiles}`, async () =>
+    check(await X64Target.create({ level: 'amx', threads: 2, isGuarded: true })),
   );
 });

@@ -12,16 +12,18 @@ export function cacheCommands(program: Command, terminal: Terminal, done: (code:
   const commands = () => import('./cache.ts');
   const group = program
     .command('cache')
-    .description('Models fetched from a hub: list, remove, verify. They lie where HF_HUB_CACHE or HF_HOME say.')
+    .description(
+      'Models fetched from a hub: list, remove, verify. They lie where HF_HUB_CACHE or HF_HOME say.\nWeights that loads laid out for this machine are among them; they lie where BITLOOM_WEIGHT_CACHE says.',
+    )
     .addHelpText('after', '\nExample: bitloom cache rm org/name');
   const list = group
     .command('ls')
-    .description('List models with size, day of last use, and revisions.')
+    .description('List models with size, day of last use, and revisions; then laid out weights.')
     .addOption(json())
     .action(async (options: CacheOptions) => done(await (await commands()).cacheList(options, terminal)));
   const remove = group
     .command('rm <id...>')
-    .description('Remove models, or single revisions as org/name@revision.')
+    .description('Remove models, single revisions as org/name@revision, or laid out weights by their name.')
     .addOption(json())
     .action(async (ids: string[], options: CacheOptions) => {
       done(await (await commands()).cacheRemove(ids, options, terminal));

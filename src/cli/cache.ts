@@ -1,4 +1,5 @@
-/** `bitloom cache ls|rm|verify`: the models that were fetched from hubs; and `bitloom pull`, which fetches one. */
+/** `bitloom cache ls|rm|verify`: the models that were fetched from hubs, and weights laid out by loads; and `bitloom pull`, which fetches one. */
+import { type CachedWeights, isWeightFileName, weightCache } from '../engine/weight-cache.ts';
 import { cache, formatHubId, hubFiles, parseHubId } from '../format/hub/index.ts';
 import { EXIT } from './exit-code.ts';
 import { type HubFlags, hubOptions } from './hub-flags.ts';
@@ -23,9 +24,10 @@ const shortName = ({ names, commit }: { names: readonly string[]; commit: string
 /** Runs `cache ls`. */
 export async function cacheList(options: CacheOptions, terminal: Terminal): Promise<number> {
   const models = await cache.list();
-  const sizeBytes = models.reduce((sum, model) => sum + model.sizeBytes, 0);
+  const weights = await weightCache.list();
+  const sizeBytes = [...models, ...weights].reduce((sum, each) => sum + each.sizeBytes, 0);
   if (options.json) {
-    terminal.write(`${JSON.stringify({ sizeBytes, models })}\n`);
+    terminal.write(`${JSON.stringify({ sizeBytes, models, weights })}\n`);
     return EXIT.done;
   }
   if (models.length > 0) {
@@ -37,15 +39,30 @@ export async function cacheList(options: CacheOptions, terminal: Terminal): Prom
     ]);
     terminal.write(`${table([['model', 'size', 'last used', 'revisions'], ...rows])}\n`);
   }
-  terminal.note(`${models.length} ${models.length === 1 ? 'model' : 'models'}, ${formatBytes(sizeBytes)}`);
+  if (weights.length > 0) terminal.write(`${models.length > 0 ? '\n' : ''}${weightTable(weights)}\n`);
+  const counts = [count(models.length, 'model'), ...(weights.length > 0 ? [count(weights.length, 'weight file')] : [])];
+  terminal.note(`${counts.join(', ')}, ${formatBytes(sizeBytes)}`);
   return EXIT.done;
 }
 
-/** Runs `cache rm`: all ids or, where one is not there, none after it. */
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+const weightTable = (weights: readonly CachedWeights[]): string =>
+  table([
+    ['laid out weights', 'size', 'last used', 'made from'],
+    ...weights.map(({ name, sizeBytes, lastUsedMs, source }) => [
+      name,
+      formatBytes(sizeBytes),
+      day(lastUsedMs),
+      source ?? 'unknown',
+    ]),
+  ]);
+
+/** Runs `cache rm`, for ids and names of weight files: all or, where one is not there, none after it. */
 export async function cacheRemove(ids: readonly string[], options: CacheOptions, terminal: Terminal): Promise<number> {
-  for (const id of ids) parseHubId(id);
+  for (const id of ids) if (!isWeightFileName(id)) parseHubId(id);
   let freedBytes = 0;
-  for (const id of ids) freedBytes += await cache.delete(id);
+  for (const id of ids) freedBytes += await (isWeightFileName(id) ? weightCache.delete(id) : cache.delete(id));
   if (options.json) terminal.write(`${JSON.stringify({ removed: ids, freedBytes })}\n`);
   else terminal.note(`removed ${ids.join(', ')}: ${formatBytes(freedBytes)}`);
   return EXIT.done;

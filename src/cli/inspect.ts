@@ -160,12 +160,14 @@ function describe(report: Report): string {
 function describeMemory({
   totalBytes,
   weightBytes,
+  mappedBytes,
   cacheBytes,
   scratchBytes,
   contextLength,
   fits,
 }: MemoryEstimate): string {
-  const parts = `weights ${formatBytes(weightBytes)}, a context of ${contextLength} ${formatBytes(cacheBytes)}, work ${formatBytes(scratchBytes)}`;
+  const mapped = mappedBytes > 0 ? ` of which ${formatBytes(mappedBytes)} stay in files` : '';
+  const parts = `weights ${formatBytes(weightBytes)}${mapped}, a context of ${contextLength} ${formatBytes(cacheBytes)}, work ${formatBytes(scratchBytes)}`;
   return `${formatBytes(totalBytes)} to run it (${parts})${fits ? '' : '; more than there is here'}`;
 }
 

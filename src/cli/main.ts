@@ -9,7 +9,7 @@ import type { Engine } from './engine-face.ts';
 import { EXIT, exitCodeOf } from './exit-code.ts';
 import { withHubFlags } from './hub-flags.ts';
 import type { InspectOptions } from './inspect.ts';
-import { applyEnvironment, integer, list, logitBias, number, option, resolveAliases } from './option.ts';
+import { applyEnvironment, integer, list, logitBias, number, option, resolveAliases, weightCacheOf } from './option.ts';
 import type { RunOptions } from './run.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
@@ -109,6 +109,13 @@ function runCommand(
     .addOption(new Option('--kv-cache <type>', 'how keys and values are cached').choices(CACHE_TYPES))
     .addOption(new Option('--cache-type-k <type>', 'the same, as llama.cpp calls it; also -ctk').choices(CACHE_TYPES))
     .addOption(new Option('--cache-type-v <type>', 'the same; also -ctv').choices(CACHE_TYPES))
+    .addOption(
+      option(
+        '--weight-cache <folder>',
+        "where weights are kept laid out, so that models load at once; 'off' copies them to memory",
+        weightCacheOf,
+      ),
+    )
     .addOption(
       option('--json', 'one JSON object on stdout: text, tokens, promptTokens, finishReason, logprobs, timings'),
     )

@@ -79,6 +79,13 @@ export function option<T>(flags: string, description: string, parse?: (text: str
 }
 
 const OFF = new Set(['', '0', 'false', 'no', 'off']);
+const ON = new Set(['1', 'true', 'yes', 'on']);
+
+/** A parser for a folder, or whether there is one. */
+export const weightCacheOf = (text: string): boolean | string => {
+  const word = text.toLowerCase();
+  return OFF.has(word) ? false : ON.has(word) ? true : text;
+};
 
 /** Sets what the environment gives; arguments that are parsed later win. Throws commander's usage errors. */
 export function applyEnvironment(command: Command, environment: Readonly<Record<string, string | undefined>>): void {

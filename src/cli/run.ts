@@ -33,6 +33,7 @@ export interface RunOptions extends HubFlags {
   /** llama.cpp's names for `kvCache`, which must agree. */
   readonly cacheTypeK?: KvCacheType;
   readonly cacheTypeV?: KvCacheType;
+  readonly weightCache?: boolean | string;
   readonly ignoreEos?: boolean;
   readonly raw?: boolean;
   readonly json?: boolean;
@@ -89,12 +90,13 @@ async function findPrompt(
 }
 
 function loadOptions(options: RunOptions, terminal: Terminal, signal: AbortSignal): LoadOptions {
-  const { device, threads, context: contextLength } = options;
+  const { device, threads, context: contextLength, weightCache } = options;
   return {
     device,
     threads,
     contextLength,
     kvCacheType: cacheType(options),
+    weightCache,
     signal,
     hub: hubOptions(options),
     onProgress: options.quiet ? () => {} : showProgress(terminal),

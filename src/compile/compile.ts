@@ -11,7 +11,8 @@ import { Program } from './program.ts';
  */
 export async function compileGraph(graph: Graph, target: Target, options: CompileOptions = {}): Promise<Program> {
   const start = performance.now();
-  const planned = planGraph(graph, target.machine, options);
+  const { rates } = options;
+  const planned = planGraph(graph, rates ? { ...target.machine, rates } : target.machine, options);
   const middle = performance.now();
   const { plan, storage, fusion, constants, donors } = planned;
   const compiled = await target.compile(plan);

@@ -1,5 +1,6 @@
 /** What a caller may choose when it compiles a graph. */
 import type { Kernel } from '../kernel/language.ts';
+import type { MachineRates } from '../kernel/machine.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../kernel/template.ts';
 import type { Pass } from './pass/pass.ts';
 import type { Donation } from './storage.ts';
@@ -18,6 +19,8 @@ export interface CompileOptions {
   readonly templates?: readonly KernelTemplate[];
   /** Default: the first. */
   readonly chooseSchedule?: ScheduleChoice;
+  /** The machine's rates, measured, for the cost model. Default: those of a current core. */
+  readonly rates?: MachineRates | undefined;
   /** Inputs whose memory becomes an output's. */
   readonly donate?: readonly Donation[];
   /** Verify the graph after every pass. Default false. */

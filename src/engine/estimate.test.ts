@@ -32,14 +32,16 @@ describe.each(['f16', 'f32'] as const)('with a cache of %s', (kvCacheType) => {
 });
 
 test('a longer context takes more cache, and says for how many tokens', async () => {
-  const [short, long] = [await estimate(TINY, { contextLength: 64 }), await estimate(TINY, { contextLength: 512 })];
+  const device = 'wasm';
+  const short = await estimate(TINY, { device, contextLength: 64 });
+  const long = await estimate(TINY, { device, contextLength: 512 });
   expect(long.cacheBytes - short.cacheBytes).toBe((512 - 64) * 8 * 2 * 4 * 32 * 2);
   expect(short).toMatchObject({ contextLength: 64, fits: true, limitBytes: 2 ** 32 });
   await expect(estimate(TINY, { contextLength: 10 ** 6 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
 });
 
 test('what cannot fit is refused with needed and available bytes', async () => {
-  const told = await estimate(TINY);
+  const told = await estimate(TINY, { device: 'wasm' });
   const little = { ...told, availableBytes: 1000, fits: false };
   expect(() => requireMemory(told)).not.toThrow();
   expect(() => requireMemory(little)).toThrow(
@@ -62,7 +64,11 @@ test('load refuses a cache that no memory can hold before it allocates anything'
     'model.safetensors': read('model.safetensors'),
   });
   const events: string[] = [];
-  const loading = load(files, { contextLength: 2 ** 21, onProgress: ({ phase }) => events.push(phase) });
+  const loading = load(files, {
+    device: 'wasm',
+    contextLength: 2 ** 21,
+    onProgress: ({ phase }) => events.push(phase),
+  });
   await expect(loading).rejects.toMatchObject({
     code: 'OUT_OF_MEMORY',
     details: { contextLength: 2 ** 21, cacheBytes: expect.any(Number), availableBytes: expect.any(Number) },

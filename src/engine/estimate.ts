@@ -9,7 +9,7 @@ import { cacheTypes, type KvCacheType } from './kv-cache.ts';
 import { findWeight, type WeightSource } from './load-weights.ts';
 import { planMapping } from './mapped-weights.ts';
 import type { LoadOptions } from './model.ts';
-import { placedBytes, stripeBytes } from './panel-loader.ts';
+import { placedBytes, stripeBytes } from './placed-weight.ts';
 import { PREFILL_CHUNK, STEP_SIZES } from './sequence.ts';
 import type { ModelSource } from './source.ts';
 import { chooseWeightCache } from './weight-cache.ts';
@@ -89,7 +89,9 @@ export function estimateMemory(
   const mappedBytes = isMapping ? planMapping(source, found, panelRows).mappedBytes : 0;
   const types = cacheTypes(model, contextLength + PREFILL_CHUNK, kvCacheType);
   const cacheBytes = types.reduce((sum, type) => sum + byteLength(type), 0);
-  const stages = found.map(({ entry }) => 2 * (stripeBytes(entry) + (mappedBytes > 0 ? stripeBytes(entry, panelRows) : 0)));
+  const stages = found.map(
+    ({ entry }) => 2 * (stripeBytes(entry) + (mappedBytes > 0 ? stripeBytes(entry, panelRows) : 0)),
+  );
   const steps = STEP_SIZES.reduce<number>((sum, tokens) => sum + stepBytes(model, tokens), 0);
   const scratchBytes = Math.max(steps, ...stages);
   const totalBytes = weightBytes + cacheBytes + scratchBytes;
@@ -135,7 +137,7 @@ const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20).toLoc
 /** What to tell of mapped weights that the machine cannot hold beside the rest; undefined where it can. */
 export function slowMapping({ totalBytes, mappedBytes, availableBytes, fits }: MemoryEstimate): string | undefined {
   if (!fits || mappedBytes === 0 || availableBytes === null || totalBytes <= availableBytes) return undefined;
-  return `the model needs ${megabytes(totalBytes)} with the weights that stay in files, and the machine has left ${megabytes(availableBytes)}: it will read them from the disk again and again`;
+  return `slow-weights: the model needs ${megabytes(totalBytes)} with the weights that stay in files, and the machine has left ${megabytes(availableBytes)}: it will read them from the disk again and again`;
 }
 
 /** Refuses what cannot fit. Throws OUT_OF_MEMORY with needed and available bytes. */

@@ -17,3 +17,4 @@ export type { KvCacheType } from './kv-cache.ts';
 export type { LanguageModel, TokenFacts } from './language-model.ts';
 export { type LoadOptions, load, type Model, type ModelInfo } from './model.ts';
 export { type ModelFiles, type ModelSource, openSource, type SourceOptions } from './source.ts';
+export { type CachedWeights, weightCache } from './weight-cache.ts';

@@ -12,7 +12,8 @@ import { isNumberFormat } from '../quant/index.ts';
 import type { DeviceBuffer } from '../target/target.ts';
 import { type Device, Storage, Tensor } from '../tensor/index.ts';
 import { type FoundWeight, type MappableSource, mapWeights } from './mapped-weights.ts';
-import { PanelLoader, type PanelSink, placedBytes, placedElement, stripeBytes } from './panel-loader.ts';
+import { PanelLoader, type PanelSink } from './panel-loader.ts';
+import { placedBytes, placedElement, stripeBytes } from './placed-weight.ts';
 import { throwIfAborted } from './turns.ts';
 import type { WeightCacheFolder } from './weight-cache.ts';
 

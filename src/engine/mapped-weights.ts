@@ -9,7 +9,8 @@ import { BitloomError } from '../ir/error.ts';
 import type { TensorSpec } from '../model/index.ts';
 import type { DeviceBuffer, MappedFile } from '../target/target.ts';
 import type { Device } from '../tensor/index.ts';
-import { PanelLoader, type PanelSink, placedBytes, stripeBytes } from './panel-loader.ts';
+import { PanelLoader, type PanelSink } from './panel-loader.ts';
+import { placedBytes, stripeBytes } from './placed-weight.ts';
 import { throwIfAborted } from './turns.ts';
 import { makeRoom, openWeightCache, type WeightCacheFolder } from './weight-cache.ts';
 import { isCacheFailure, isWeightFile, type WeightFileLayout, weightFileLayout } from './weight-file.ts';
@@ -106,7 +107,7 @@ async function unlessImpossible<T>(
     return await action();
   } catch (error) {
     if (signal?.aborted || !isCacheFailure(error) || error.details.isCheckpoint === true) throw error;
-    onWarning(`weights are copied to memory: ${error.message}`);
+    onWarning(`weight-cache: weights are copied to memory: ${error.message}`);
     return undefined;
   }
 }
@@ -137,7 +138,9 @@ function mapInPlace(
 }
 
 const changed = ({ name }: ByteSource): BitloomError =>
-  new BitloomError('BAD_FILE', `${name} was replaced while it was being loaded. Load it again.`, { isCheckpoint: true });
+  new BitloomError('BAD_FILE', `${name} was replaced while it was being loaded. Load it again.`, {
+    isCheckpoint: true,
+  });
 
 /** The weight file of a checkpoint: mapped where it is there and sound, else made. */
 class KeptWeights {
@@ -230,7 +233,11 @@ class KeptWeights {
     const most = (bytes: (entry: TensorEntry) => number): number =>
       this.#weights.reduce((sum, { entry }) => Math.max(sum, bytes(entry)), 0);
     const loader = new PanelLoader(this.#device, most(stripeBytes));
-    const sink = new WriterSink(this.#device, writer, most((entry) => stripeBytes(entry, panelRows)));
+    const sink = new WriterSink(
+      this.#device,
+      writer,
+      most((entry) => stripeBytes(entry, panelRows)),
+    );
     try {
       for (const { spec, entry } of this.#weights) {
         throwIfAborted(signal);

@@ -1,14 +1,34 @@
 /** Requests to the embedded model, and a few of its goldens on every device. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { describeGoldens, goldens, greedy } from './goldens.fixture.ts';
+import { describeGoldens, goldens, greedy, whyNoX64 } from './goldens.fixture.ts';
 import { load, type Model } from './index.ts';
 
 // All prompts, all tokens, all devices: goldens.long.test.ts.
 describeGoldens({ device: 'wasm', threads: 1 }, 2, 48);
-describeGoldens({ device: 'x64', threads: 1 }, 8, 64);
-describeGoldens({ device: 'x64', threads: 2 }, 8, 64);
+describeGoldens({ device: 'x64', threads: 1 }, 3, 64);
+describeGoldens({ device: 'x64', threads: 2 }, 2, 48);
 describeGoldens({ device: 'wasm', threads: 2 }, 2, 48);
 describeGoldens({ device: 'interpreter' }, 1, 2);
+
+for (const device of ['wasm', 'x64'] as const) {
+  const why = device === 'x64' ? whyNoX64 : '';
+  const name = `a deterministic model on ${device} gives the same logits to the bit on any number of threads${why}`;
+  test.skipIf(why !== '')(
+    name,
+    async () => {
+      for (const length of [1, 9, 100]) {
+        const logits: Float32Array[] = [];
+        for (const threads of [1, 2, 3]) {
+          await using model = await load(undefined, { device, threads, isDeterministic: true, contextLength: 256 });
+          logits.push((await model.logits(goldens[0]!.ids.concat(goldens[1]!.ids).slice(0, length))).slice());
+        }
+        expect(logits[1]).toEqual(logits[0]);
+        expect(logits[2]).toEqual(logits[0]);
+      }
+    },
+    60_000,
+  );
+}
 
 describe('requests', () => {
   let model: Model;

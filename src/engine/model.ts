@@ -25,6 +25,7 @@ import {
 import type { KvCacheType } from './kv-cache.ts';
 import type { LanguageModel } from './language-model.ts';
 import { loadWeights } from './load-weights.ts';
+import { IdleTuning } from './idle-tuning.ts';
 import { RequestQueue } from './request-queue.ts';
 import { Sequence } from './sequence.ts';
 import type { ModelSource } from './source.ts';
@@ -97,6 +98,7 @@ export class Model implements LanguageModel {
   readonly #parts: ModelParts;
   readonly #render: RenderChat | null;
   readonly #queue = new RequestQueue();
+  readonly #idle: IdleTuning;
   #isDisposed = false;
 
   /** @internal */
@@ -105,6 +107,17 @@ export class Model implements LanguageModel {
     this.tokenizer = parts.checkpoint.tokenizer;
     this.#render = parts.checkpoint.chatTemplate;
     this.info = describe(parts);
+    this.#idle = new IdleTuning(parts.device, parts.sequence, this.#queue);
+  }
+
+  /** Waits for a request's turn; what its end calls lets the next one go. */
+  async #enter(signal?: AbortSignal): Promise<() => void> {
+    this.#idle.stop();
+    const leave = await this.#queue.enter(signal);
+    return () => {
+      leave();
+      this.#idle.start();
+    };
   }
 
   /** Whether prompts go through the chat template, so that what is generated is a text of its own. */
@@ -150,7 +163,7 @@ export class Model implements LanguageModel {
     options: GenerateOptions,
   ): AsyncGenerator<GenerationChunk, GenerationResult> {
     const { sequence, loadMs, checkpoint } = this.#parts;
-    const release = await this.#queue.enter(options.signal);
+    const release = await this.#enter(options.signal);
     try {
       const ids = this.tokenize(prompt, { raw: options.raw });
       const { temperature, topK, topP, minP, repetitionPenalty } = checkpoint.generationDefaults;
@@ -167,7 +180,7 @@ export class Model implements LanguageModel {
 
   /** Loss in nats of each token but the first, given those before it. Throws CONTEXT_OVERFLOW, ABORTED. */
   async score(tokens: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    const release = await this.#queue.enter(signal);
+    const release = await this.#enter(signal);
     try {
       return await this.#parts.sequence.score(tokens, turnTaker(signal));
     } finally {
@@ -177,7 +190,7 @@ export class Model implements LanguageModel {
 
   /** Logits [vocabSize] f32 after the last of `tokens`, from an empty cache. */
   async logits(tokens: readonly number[]): Promise<Float32Array> {
-    const release = await this.#queue.enter();
+    const release = await this.#enter();
     try {
       this.#parts.sequence.reset();
       return (await this.#parts.sequence.append(tokens, turnTaker(undefined))).slice();
@@ -190,6 +203,7 @@ export class Model implements LanguageModel {
   async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
+    this.#idle.end();
     this.#queue.close();
     await this.#parts.sequence.dispose();
     for (const tensor of this.#parts.weights.values()) tensor.dispose();

@@ -119,6 +119,23 @@ export class Sequence {
     return view;
   }
 
+  /**
+   * Compiles anew the programs that there are, after the device learnt better schedules. No step may run. Where it is
+   * aborted, what was not made yet is made when it is wanted.
+   */
+  async renewPrograms(signal: AbortSignal): Promise<void> {
+    for (const [key, old] of [...this.#programs]) {
+      this.#programs.delete(key);
+      await old.then(
+        (program) => program.dispose(),
+        () => {},
+      );
+      if (signal.aborted || this.#isDisposed) continue;
+      const [, result, count] = /^(logits|losses)(\d+)$/.exec(key)!;
+      await this.program(Number(count), result as StepResult);
+    }
+  }
+
   #run<T>(work: () => Promise<T>): Promise<T> {
     const running = work();
     this.#running = running.catch(() => {});

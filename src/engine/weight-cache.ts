@@ -71,7 +71,8 @@ async function filesOf(store: FileStore, isWanted: (name: string) => boolean): P
   return files;
 }
 
-const isWhole = (name: string): boolean => name.endsWith(WEIGHT_FILE);
+/** Whether a name could be that of a weight file; ids of hubs have a slash. */
+export const isWeightFileName = (name: string): boolean => name.endsWith(WEIGHT_FILE) && !/[/\\]/.test(name);
 const isPartial = (name: string): boolean => name.includes(`${WEIGHT_FILE}.`) && name.endsWith('.partial');
 
 /**
@@ -81,10 +82,12 @@ const isPartial = (name: string): boolean => name.includes(`${WEIGHT_FILE}.`) &&
 export async function makeRoom(store: FileStore, name: string, sizeBytes: number): Promise<void> {
   for (const { name: left, usedMs } of await filesOf(store, isPartial))
     if (Date.now() - usedMs > STALE_MS) await store.remove(left);
-  const kept = (await filesOf(store, isWhole)).filter((file) => file.name !== name);
+  const all = await filesOf(store, isWeightFileName);
+  const bytesOf = (files: readonly KeptFile[]): number => files.reduce((sum, file) => sum + file.sizeBytes, 0);
   const available = (await store.availableBytes()) ?? Number.POSITIVE_INFINITY;
-  let total = kept.reduce((sum, file) => sum + file.sizeBytes, 0);
-  const limit = Math.min(MOST_BYTES, MOST_SHARE * (available + total));
+  const limit = Math.min(MOST_BYTES, MOST_SHARE * (available + bytesOf(all)));
+  const kept = all.filter((file) => file.name !== name);
+  let total = bytesOf(kept);
   if (sizeBytes > limit) {
     const text = `${store.name} may take ${Math.floor(limit)} bytes, and the weights are ${sizeBytes}. Free some space.`;
     throw new BitloomError('QUOTA_EXCEEDED', text, { sizeBytes, limitBytes: limit });
@@ -100,7 +103,7 @@ export async function makeRoom(store: FileStore, name: string, sizeBytes: number
 async function list(folder: WeightCacheFolder = true): Promise<CachedWeights[]> {
   const store = await requireStore(folder);
   const found: CachedWeights[] = [];
-  for (const { name, sizeBytes, usedMs } of await filesOf(store, isWhole)) {
+  for (const { name, sizeBytes, usedMs } of await filesOf(store, isWeightFileName)) {
     const file = await store.open(name);
     try {
       found.push({ name, source: (await sourceOfWeightFile(file)) ?? null, sizeBytes, lastUsedMs: usedMs });
@@ -114,7 +117,7 @@ async function list(folder: WeightCacheFolder = true): Promise<CachedWeights[]> 
 /** Removes a file by its name; models that have it mapped go on using it. Returns the bytes freed. Throws NOT_FOUND. */
 async function remove(name: string, folder: WeightCacheFolder = true): Promise<number> {
   const store = await requireStore(folder);
-  const file = (await filesOf(store, isWhole)).find((each) => each.name === name);
+  const file = (await filesOf(store, isWeightFileName)).find((each) => each.name === name);
   if (file === undefined) {
     throw new BitloomError('NOT_FOUND', `${name} is not among the weights at ${store.name}`, { name });
   }

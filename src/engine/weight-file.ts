@@ -10,7 +10,7 @@ import { platform, type RandomAccessFile } from '#platform';
 import { type ByteSource, isStored, readExactly, type TensorEntry } from '../format/index.ts';
 import { dtypeName } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
-import { placedBytes, placedElement } from './panel-loader.ts';
+import { placedBytes, placedElement } from './placed-weight.ts';
 
 /** To be raised whenever panels, or what of a checkpoint goes into them, change. */
 const LAYOUT_VERSION = 1;
@@ -69,7 +69,7 @@ export function weightFileLayout(content: WeightFileContent): WeightFileLayout |
   );
   if (places.length === 0 || places.length < files.length) return undefined;
   const sources = [...tensors].map(([name, entry]) => {
-    const place = isStored(entry) ? [entry.source.name, entry.byteOffset] : [];
+    const place = isStored(entry) ? [files.indexOf(entry.source), entry.byteOffset] : [];
     return [name, entry.name, dtypeName(entry.element), entry.shape, entry.byteLength, ...place];
   });
   let at = 0;
@@ -119,7 +119,8 @@ export async function isWeightFile(file: RandomAccessFile, layout: WeightFileLay
 /** The checkpoint that a file of weights was made from, as its header says. Undefined for other files. */
 export async function sourceOfWeightFile(file: RandomAccessFile): Promise<string | undefined> {
   const start = new Uint8Array(MAGIC.length + 4);
-  if ((await file.readInto(start, 0)) < start.length || !equal(start.subarray(0, MAGIC.length), MAGIC)) return undefined;
+  if ((await file.readInto(start, 0)) < start.length || !equal(start.subarray(0, MAGIC.length), MAGIC))
+    return undefined;
   const length = new DataView(start.buffer).getUint32(MAGIC.length, true);
   if (start.length + length > file.sizeBytes) return undefined;
   const text = new Uint8Array(length);

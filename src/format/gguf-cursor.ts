@@ -13,24 +13,35 @@ import {
 
 const MOST_NESTING = 4;
 
+/** The longest string that is read without TextDecoder. */
+const SHORT_BYTES = 64;
+const codes = new Uint16Array(SHORT_BYTES);
+
 /**
- * UTF-8 of characters below U+0800; undefined where there is anything else. Vocabularies are a hundred
- * thousand such strings, for which TextDecoder's cost per call would be most of the time to open a file.
+ * UTF-8 of characters below U+0800, at most `SHORT_BYTES`; undefined where there is anything else. Vocabularies are hundreds of
+ * thousands of such strings, for which TextDecoder's cost per call would be most of the time to open a file.
  */
 function shortText(bytes: Uint8Array, start: number, end: number): string | undefined {
-  let text = '';
+  let count = 0;
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!;
     if (byte < 0x80) {
-      text += String.fromCharCode(byte);
+      codes[count++] = byte;
       continue;
     }
     const next = i + 1 < end ? bytes[i + 1]! : 0;
     if (byte < 0xc2 || byte > 0xdf || (next & 0xc0) !== 0x80) return undefined;
-    text += String.fromCharCode(((byte & 0x1f) << 6) | (next & 0x3f));
+    codes[count++] = ((byte & 0x1f) << 6) | (next & 0x3f);
     i++;
   }
-  return text;
+  let text = '';
+  let i = 0;
+  for (; i + 4 <= count; i += 4) text += String.fromCharCode(codes[i]!, codes[i + 1]!, codes[i + 2]!, codes[i + 3]!);
+  if (i + 2 <= count) {
+    text += String.fromCharCode(codes[i]!, codes[i + 1]!);
+    i += 2;
+  }
+  return i < count ? text + String.fromCharCode(codes[i]!) : text;
 }
 
 /** Thrown values carry `details.neededBytes` where the header goes on behind the bytes at hand. */
@@ -92,7 +103,7 @@ export class GgufCursor {
     const length = this.count(`the length of ${what}`, 1);
     if (length > mostBytes) throw this.fail(`${what} is ${length} bytes long, at most ${mostBytes} are allowed`);
     const start = this.#take(length, what);
-    const short = length <= 64 ? shortText(this.#bytes, start, this.at) : undefined;
+    const short = length <= SHORT_BYTES ? shortText(this.#bytes, start, this.at) : undefined;
     if (short !== undefined) return short;
     try {
       return this.#decoder.decode(this.#bytes.subarray(start, start + length));
@@ -153,9 +164,29 @@ export class GgufCursor {
       const copy = this.#bytes.slice(start, this.at);
       return new NUMBER_ARRAYS[type](copy.buffer as ArrayBuffer, copy.byteOffset, length);
     }
+    // A list that goes on behind the bytes at hand is not begun.
+    const start = this.#take(length * METADATA_BYTES[type], what);
+    this.at = start;
+    if (type === 'string') return this.#texts(length, what);
     const list: MetadataValue[] = [];
     for (let i = 0; i < length; i++) list.push(this.value(type, what, depth + 1));
     return list as MetadataList;
+  }
+
+  /** As `text` reads each, with little to do for short ones. */
+  #texts(count: number, what: string): string[] {
+    const [bytes, view] = [this.#bytes, this.#view];
+    const list: string[] = [];
+    for (let i = 0; i < count; i++) {
+      const start = this.at + 8;
+      const isHere = start <= bytes.byteLength && view.getUint32(this.at + 4, true) === 0;
+      const length = isHere ? view.getUint32(this.at, true) : Number.POSITIVE_INFINITY;
+      const isShort = length <= SHORT_BYTES && start + length <= bytes.byteLength;
+      const short = isShort ? shortText(bytes, start, start + length) : undefined;
+      if (short !== undefined) this.at = start + length;
+      list.push(short ?? this.text(what));
+    }
+    return list;
   }
 }
 

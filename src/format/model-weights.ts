@@ -85,7 +85,12 @@ export async function openWeights(files: FileSet, name: string, signal?: AbortSi
   };
   try {
     if (/\.(safetensors|json)$/i.test(name))
-      return { format: 'safetensors', file: await openSafetensorsSet(files, name, opened, signal), files: opened, close };
+      return {
+        format: 'safetensors',
+        file: await openSafetensorsSet(files, name, opened, signal),
+        files: opened,
+        close,
+      };
     return { format: 'gguf', file: await openGgufSet(files, name, opened, signal), files: opened, close };
   } catch (error) {
     await close();

@@ -38,12 +38,12 @@ export const TILE_DOT_CYCLES = 16;
 const EXPOSED = 0.15;
 
 /** Cycles until the last thread is done: the longest of arithmetic, L2 and memory, and a part of the others. */
-export function estimateCycles(work: Work, { threads }: Machine): number {
+export function estimateCycles(work: Work, { threads, rates = RATES }: Machine): number {
   const { multiplies, instructions, chains, nearBytes, farBytes, items } = work;
   const rate = Math.min(RATES.multiplies, chains / RATES.multiplyLatency);
   const busiest = items === 0 ? 0 : Math.ceil(items / threads) / items;
   const arithmetic = Math.max(multiplies / rate, instructions / RATES.instructions) * busiest;
-  const times = [arithmetic, (nearBytes / RATES.nearBytes) * busiest, farBytes / RATES.farBytes];
+  const times = [arithmetic, (nearBytes / rates.nearBytes) * busiest, farBytes / rates.farBytes];
   const longest = Math.max(...times);
   return longest + EXPOSED * (times.reduce((sum, time) => sum + time, 0) - longest);
 }

@@ -51,6 +51,10 @@ describe('arithmetic', () => {
     expect(evaluate((k) => unary('mask_to_i32', binary('gt', add(big(k), 1), i32(1)))).i[0]).toBe(0);
   });
 
+  it('knows one zero of integers', () => {
+    expect(Object.is(evaluate(() => unary('to_f32', unary('to_i32', f32(-0)))).f[0], 0)).toBe(true);
+  });
+
   it.each([
     [0.5, 0],
     [1.5, 2],

@@ -1,3 +1,11 @@
+/** What one core does in a cycle, as measured. */
+export interface MachineRates {
+  /** Bytes from the second-level cache. */
+  readonly nearBytes: number;
+  /** Bytes from beyond it. */
+  readonly farBytes: number;
+}
+
 /** The machine numbers that kernels derive their block sizes from. A target supplies one. */
 export interface Machine {
   readonly name: string;
@@ -8,6 +16,8 @@ export interface Machine {
   readonly l2Bytes: number;
   /** Threads that run one kernel together. */
   readonly threads: number;
+  /** Measured rates; without them the cost model takes those of a current core. */
+  readonly rates?: MachineRates | undefined;
   /** A fused multiply-add costs one instruction. */
   readonly hasFma: boolean;
   /** `dot8` costs one instruction when its second operand holds 7-bit codes (`dot8u7`), or any 8-bit codes (`dot8u8`). */

@@ -146,20 +146,27 @@ export function panelLevels(
   };
 }
 
-/** Integer `group` of a block's groups for the rows of a panel, as i32. */
+/**
+ * Integers of a block's groups for the rows of a panel, as i32. `block` is the panel block's byte offset; bytes that hold
+ * integers of two kinds are loaded once.
+ */
 export function panelIntegers(
   k: KernelBuilder,
   format: NumberFormat,
-  { tables, bits, isSigned }: GroupField,
   buffer: BufferParam,
   block: Expr,
-  group: Operand,
-): Expr {
-  const { byteOffsets, shifts } = tables[0]!;
-  const at = add(add(block, mul(group, format.panelRows)), groupOffset(format, byteOffsets[0]!));
-  const stored = k.load(buffer, isSigned ? 'i8' : 'u8', at, format.panelRows);
-  const shifted = shrU(stored, shifts[0]!);
-  return shifts[0]! + bits === 8 ? shifted : and(shifted, 2 ** bits - 1);
+): (field: GroupField, group: Operand) => Expr {
+  const loads = new Map<string, Expr>();
+  return ({ tables, bits, isSigned }, group) => {
+    const { byteOffsets, shifts } = tables[0]!;
+    const [first, shift] = [byteOffsets[0]!, shifts[0]!];
+    const at = add(add(block, mul(group, format.panelRows)), groupOffset(format, first));
+    const key = typeof group === 'number' ? `${first} ${group}` : '';
+    const stored = loads.get(key) ?? k.let(k.load(buffer, isSigned ? 'i8' : 'u8', at, format.panelRows));
+    if (key !== '') loads.set(key, stored);
+    const shifted = shrU(stored, shift);
+    return shift + bits === 8 ? shifted : and(shifted, 2 ** bits - 1);
+  };
 }
 
 /** Integer `group` of one row's groups, in any layout, as i32. `block` includes the row's place in its panel. */

@@ -46,7 +46,7 @@ export const UNARY_F32: Partial<Record<UnaryOp, Unary>> = {
   ceil: Math.ceil,
   trunc: Math.trunc,
   nearest,
-  to_i32: (a) => clamp(a, -(2 ** 31), 2 ** 31 - 1),
+  to_i32: (a) => clamp(a, -(2 ** 31), 2 ** 31 - 1) | 0, // integers have one zero
   to_u32: (a) => clamp(a, 0, 2 ** 32 - 1) | 0,
   bits_i32: bitsOfFloat,
   bits_f32: (a) => a,

@@ -26,7 +26,10 @@ export interface KernelRequest {
 export interface Epilogue {
   /** Distinguishes kernels; part of the kernel's name. */
   readonly key: string;
-  /** Extra operands: each has the output's shape, or is a row [columns] used for every row. */
+  /**
+   * Extra operands: each has the output's shape, or is a row [columns] used for every row, or holds a number for each
+   * channel, [channels, 1, ...] behind an output [batch, channels, ...], which templates of such outputs may take.
+   */
   readonly operands: readonly TensorType[];
   /** Maps results (f32, any lanes) and the operands' elements at the same place (f32, same lanes) to what is stored. */
   apply(builder: KernelBuilder, value: Expr, operands: readonly Expr[]): Expr;

@@ -78,7 +78,7 @@ describe('products of tiles', () => {
   it('take denormals for zeros and make zeros of them', () => {
     expect(dotOf(0, [2 ** -127, 0], [2 ** 100, 0])).toBe(0);
     expect(dotOf(0, [2 ** -70, 0], [2 ** -60, 0])).toBe(0);
-    expect(dotOf(1e-40, [1, 0], [2, 0])).toBe(2);
+    expect(dotOf(2 ** -127, [2 ** -60, 0], [2 ** -66, 0])).toBe(2 ** -126);
     expect(dotOf(0, [2 ** -66, 0], [2 ** -60, 0])).toBe(2 ** -126);
   });
 });

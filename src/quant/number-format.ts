@@ -236,8 +236,11 @@ function canonical(format: NumberFormat): NumberFormat {
   const { scale, min } = format;
   const header = { scale: place(scale), min: min === null ? null : place(min) };
   const { subScale, subMin, size } = canonicalGroups(format, byteOffset);
-  const planes = planesFor(format.bits, byteOffset + size);
-  const blockBytes = byteOffset + size + (format.blockSize * format.bits) / 8;
+  // Vectors of panels lie in whole cache lines, where blocks are so long that it costs next to nothing.
+  const end = byteOffset + size;
+  const start = subScale === null ? end : Math.ceil(end / QUAD) * QUAD;
+  const planes = planesFor(format.bits, start);
+  const blockBytes = start + (format.blockSize * format.bits) / 8;
   return { ...format, ...header, subScale, subMin, planes, blockBytes };
 }
 
@@ -295,6 +298,18 @@ export const panelBlockBytes = (format: NumberFormat): number => format.blockByt
 /** Byte offset of `field` of panel row `row` within a panel block; the rows' fields are contiguous. */
 export const fieldOffset = (format: NumberFormat, field: Field, row = 0): number =>
   field.byteOffset * format.panelRows + row * FIELD_BYTES[field.dtype];
+
+/** The bytes between group integers and codes that hold nothing, one after the other. */
+export function paddingBytes({ scale, min, subScale, subMin, planes }: NumberFormat): number[] {
+  const fields = [scale, min].filter((field) => field !== null);
+  const groups = [subScale, subMin].filter((field) => field !== null);
+  const ends = [
+    ...fields.map(({ byteOffset, dtype }) => byteOffset + FIELD_BYTES[dtype]),
+    ...groups.map(({ tables }) => Math.max(...tables[0]!.byteOffsets) + 1),
+  ];
+  const [first, end] = [Math.max(...ends), planes[0]!.byteOffset];
+  return groups.length === 0 ? [] : Array.from({ length: end - first }, (_, i) => first + i);
+}
 
 /** Byte offset within a panel block of a group integer's byte of panel row `row`; the rows' bytes are contiguous. */
 export const groupOffset = (format: NumberFormat, byteOffset: number, row = 0): number =>

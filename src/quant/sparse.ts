@@ -38,14 +38,14 @@ export const sparseSizes = ([rows, columns]: readonly [number, number]): { panel
 });
 
 /** A matrix [rows, columns] as three plain tensors. */
-export interface SparseParts<T> {
+export type SparseParts<T> = {
   /** [panels, steps] u32: bit i is place i of the step. */
   readonly bitmap: T;
   /** [count + slack]: the elements that are there, then zeros. */
   readonly values: T;
   /** [panels] i32: number of each panel's first element. */
   readonly starts: T;
-}
+};
 
 /** Row within the panel and depth within the step of each place. */
 function places(dtype: SparseDType): { readonly row: number; readonly depth: number }[] {

@@ -26,6 +26,7 @@ import {
   FIELD_BYTES,
   isCanonical,
   type NumberFormat,
+  paddingBytes,
   panel,
   SUB_BLOCK,
 } from './number-format.ts';
@@ -42,10 +43,12 @@ function blockRuns(format: NumberFormat): BlockRun[] {
   const { scale, min, zeroPoint, codeSum, subScale, subMin, blockSize, groupSize, bits, planes } = format;
   const fields = [scale, min, zeroPoint, codeSum].filter((field) => field !== null);
   const groups = [subScale, subMin].filter((field) => field !== null);
+  const padding = paddingBytes(format);
   const groupStarts = new Set(groups.map((field) => field.tables[0]!.byteOffsets[0]!));
   return [
     ...fields.map(({ byteOffset, dtype }) => ({ byteOffset, size: FIELD_BYTES[dtype], count: 1 })),
     ...[...groupStarts].map((byteOffset) => ({ byteOffset, size: 1, count: blockSize / groupSize })),
+    ...padding.map((byteOffset) => ({ byteOffset, size: 1, count: 1 })),
     { byteOffset: planes[0]!.byteOffset, size: 4, count: (blockSize / SUB_BLOCK) * bits },
   ].sort((a, b) => a.byteOffset - b.byteOffset);
 }
@@ -95,6 +98,7 @@ function canonicalBlocks(bytes: Value, from: NumberFormat, to: NumberFormat): Va
       field(from.scale),
       ...(from.min === null ? [] : [field(from.min)]),
       ...groups.map((values) => cast(values, 'u8')),
+      full('u8', [rows, blocks, paddingBytes(to).length], 0),
       plantCodes(plainRows(codeValues(bytes, from)), to),
     ],
     2,

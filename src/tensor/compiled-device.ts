@@ -1,5 +1,6 @@
 /** A device whose programs are compiled for a target: graphs become plans of kernels. */
 import { compileGraph, type Donation, explain, type Program } from '../compile/index.ts';
+import type { TuneOptions, TuneReport } from '../compile/tune/index.ts';
 import { type Dials, readDials } from '../ir/config.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { Kernel } from '../kernel/language.ts';
@@ -7,6 +8,7 @@ import { kernelLibrary } from '../kernel/library/index.ts';
 import { platform } from '../platform/index.ts';
 import type { DeviceBuffer, MappedFile, Target } from '../target/target.ts';
 import type { Device, DeviceName, DeviceProgram } from './device.ts';
+import type { DeviceTuning } from './tuning.ts';
 
 /** The dials of this process's environment. */
 export const processDials = (): Dials =>
@@ -34,7 +36,14 @@ export class CompiledDevice implements Device {
   readonly #kernels = new Map<string, Kernel>();
   readonly #dials: Dials;
 
-  constructor(target: Target, { name, features, threadsNote, limitBytes }: DeviceTraits, dials: Dials) {
+  readonly #tuning: DeviceTuning | undefined;
+
+  constructor(
+    target: Target,
+    { name, features, threadsNote, limitBytes }: DeviceTraits,
+    dials: Dials,
+    tuning?: DeviceTuning,
+  ) {
     this.#target = target;
     this.name = name;
     this.features = features;
@@ -42,6 +51,7 @@ export class CompiledDevice implements Device {
     this.limitBytes = limitBytes;
     this.mapFile = target.mapFile?.bind(target);
     this.#dials = dials;
+    this.#tuning = tuning;
   }
 
   get threads(): number {
@@ -78,6 +88,7 @@ export class CompiledDevice implements Device {
       templates: kernelLibrary,
       kernels: this.#kernels,
       check: this.#dials.check,
+      ...(this.#tuning && { chooseSchedule: this.#tuning.choose, rates: this.#tuning.rates }),
     });
     this.#tell(program);
     return {
@@ -95,6 +106,14 @@ export class CompiledDevice implements Device {
     if (debug === 0) return;
     const text = explain(report, { kernels: debug >= 3 });
     console.error(debug === 1 ? text.slice(0, text.indexOf('\n## ')) : text);
+  }
+
+  get untunedCount(): number {
+    return this.#tuning?.openCount ?? 0;
+  }
+
+  async tune(options: TuneOptions = {}): Promise<TuneReport> {
+    return this.#tuning?.tune(this.#target, options) ?? { measured: 0, changed: 0, left: 0 };
   }
 
   dispose(): void {

@@ -5,6 +5,7 @@ import { MAXIMUM_BYTES, WasmTarget } from '../target/wasm/index.ts';
 import { CompiledDevice, processDials } from './compiled-device.ts';
 import type { Device, DeviceName } from './device.ts';
 import { InterpreterDevice } from './interpreter-device.ts';
+import { DeviceTuning } from './tuning.ts';
 
 export interface DeviceOptions {
   /** Default: as many as the machine has cores. */
@@ -63,7 +64,10 @@ async function x64Device(options: DeviceOptions): Promise<Device> {
     ...(level === undefined ? {} : { level }),
     ...(dials.debug >= 4 ? { onListing: (text: string) => console.error(text) } : {}),
   });
-  return new CompiledDevice(target, { name: 'x64', features: target.features }, dials);
+  // What is measured may change the order of sums, and which schedule is fastest depends on who else is busy.
+  const machine = `${target.cpu.name} ${target.level} ${target.threads} threads`;
+  const tuning = isDeterministic ? undefined : await DeviceTuning.open(machine);
+  return new CompiledDevice(target, { name: 'x64', features: target.features }, dials, tuning);
 }
 
 /** Throws NO_DEVICE where the engine has no SIMD. */

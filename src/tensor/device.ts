@@ -3,6 +3,7 @@
  * them, `interpreter` executes their meaning in plain loops.
  */
 import type { Donation } from '../compile/index.ts';
+import type { TuneOptions, TuneReport } from '../compile/tune/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { TensorType } from '../ir/shape.ts';
 import type { DeviceBuffer, MappedFile, Pause } from '../target/target.ts';
@@ -46,5 +47,12 @@ export interface Device {
   /** The buffer's memory itself: fill it or read it without a copy. */
   bytes(buffer: DeviceBuffer): Uint8Array;
   compile(graph: Graph, options?: { donate?: readonly Donation[]; name?: string }): Promise<DeviceProgram>;
+  /** Kernels in use whose best schedules were not measured on this machine yet. */
+  readonly untunedCount: number;
+  /**
+   * Measures the best few schedules of such kernels, and keeps which was fastest for this process and later ones.
+   * Programs that were compiled before stay as they are. Nothing else may run on the device meanwhile.
+   */
+  tune(options?: TuneOptions): Promise<TuneReport>;
   dispose(): void;
 }

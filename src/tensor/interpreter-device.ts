@@ -1,4 +1,5 @@
 /** The reference device: runs graphs through the interpreter, one thread, no compilation. */
+import type { TuneReport } from '../compile/tune/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import { interpret } from '../ir/interpreter/interpret.ts';
 import { printGraph } from '../ir/printer.ts';
@@ -37,6 +38,7 @@ export class InterpreterDevice implements Device {
   readonly threads = 1;
   readonly panelRows: number = 4;
   readonly features: readonly string[] = [];
+  readonly untunedCount = 0;
   liveBytes = 0;
 
   allocate(byteLength: number): DeviceBuffer {
@@ -70,6 +72,10 @@ export class InterpreterDevice implements Device {
       explain: () => printGraph(graph),
       dispose() {},
     };
+  }
+
+  async tune(): Promise<TuneReport> {
+    return { measured: 0, changed: 0, left: 0 };
   }
 
   dispose(): void {}

@@ -79,12 +79,15 @@ class TokenizerKeys {
  * tokens even where the file has them as text, as Gemma's do.
  */
 function addedTokens(tokens: readonly string[], types: ArrayLike<number> | undefined): AddedToken[] {
-  return tokens.flatMap((content, id): AddedToken[] => {
+  const added: AddedToken[] = [];
+  for (let id = 0; id < tokens.length; id++) {
+    const content = tokens[id]!;
     const type = types?.[id];
-    const special = type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown || TURN_ENDS.includes(content);
-    if (content === '' || !(special || type === TOKEN_TYPE.userDefined)) return [];
-    return [{ id, content, special, lstrip: false, rstrip: false, single_word: false, normalized: false }];
-  });
+    const special = type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown || TURN_ENDS.has(content);
+    if (content === '' || !(special || type === TOKEN_TYPE.userDefined)) continue;
+    added.push({ id, content, special, lstrip: false, rstrip: false, single_word: false, normalized: false });
+  }
+  return added;
 }
 
 /** What the two kinds of vocabulary differ in. */

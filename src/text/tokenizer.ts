@@ -78,7 +78,7 @@ export interface TokenizerParts {
 }
 
 /** Control tokens that end a turn in the chat formats in use; models often list only one of theirs. */
-export const TURN_ENDS: readonly string[] = [
+export const TURN_ENDS: ReadonlySet<string> = new Set([
   '<|eot_id|>',
   '<|eom_id|>',
   '<|im_end|>',
@@ -86,7 +86,7 @@ export const TURN_ENDS: readonly string[] = [
   '<end_of_turn>',
   '<|endoftext|>',
   '<|end_of_text|>',
-];
+]);
 
 /** Makes a tokenizer. Throws: BAD_TOKENIZER. */
 export function createTokenizer(parts: TokenizerParts): Tokenizer {

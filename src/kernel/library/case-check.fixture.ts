@@ -45,12 +45,21 @@ const spread = <T>(list: readonly T[], count: number): T[] =>
     ? [...list]
     : Array.from({ length: count }, (_, i) => list[Math.round((i * (list.length - 1)) / Math.max(1, count - 1))]!);
 
-/** Checks at most `count` of a machine's schedules, the best one among them: one alone on one thread, others on 1 to 3. */
-export function checkCase(kernelCase: KernelCase, data: CaseData, machine: Machine, count: number): void {
+/**
+ * Checks at most `count` of a machine's schedules that `filter` lets pass, the best one among them: one alone on one thread,
+ * others on 1 to 3.
+ */
+export function checkCase(
+  kernelCase: KernelCase,
+  data: CaseData,
+  machine: Machine,
+  count: number,
+  filter: (schedule: Schedule) => boolean = () => true,
+): void {
   const request = requestFor(kernelCase, data, machine);
   const template = templateOf(kernelCase, request);
   expect(template?.name, machine.name).toBe(kernelCase.template);
-  const schedules = template!.schedules(request);
+  const schedules = template!.schedules(request).filter(filter);
   expect(schedules.length).toBeGreaterThan(0);
   expect(schedules.length).toBeLessThanOrEqual(64);
   for (const [i, schedule] of spread(schedules, count).entries())

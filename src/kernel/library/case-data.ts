@@ -9,6 +9,7 @@ import { elementCount, type TensorType } from '../../ir/shape.ts';
 import { isNumberFormat } from '../../quant/number-format.ts';
 import { pack } from '../../quant/pack.ts';
 import type { KernelCase } from './cases.ts';
+import { operandKind } from './results.ts';
 
 /** Roughly normal numbers from a fixed sequence. */
 export function randomValues(count: number, seed: number): Float32Array {
@@ -46,11 +47,14 @@ export function caseData({ op, inputs: types, attrs, epilogue }: KernelCase): Ca
   const [plain] = interpret({ inputs: parameters, outputs: [output] }, inputs);
   if (!epilogue) return { inputs, operands, output: output.type, expected: plain! };
   const elements = operands.map((t) => elementsOf(t));
+  const kinds = operands.map(({ type }) => operandKind(type, output.type));
   const columns = output.type.shape.at(-1)!;
+  const [, channels = 1, ...inner] = output.type.shape;
+  const channelAt = (i: number): number => Math.floor(i / elementCount(inner)) % channels;
   const values = Array.from(elementsOf(plain!), (value, i) =>
     epilogue.meaning(
       value,
-      elements.map((e, o) => e[operands[o]!.type.shape.length === 1 ? i % columns : i]!),
+      elements.map((e, o) => e[{ like: i, row: i % columns, channel: channelAt(i) }[kinds[o]!]]!),
     ),
   );
   return {

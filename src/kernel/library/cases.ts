@@ -24,6 +24,7 @@ import { type Machine, SIMD128 } from '../machine.ts';
 import type { Epilogue } from '../template.ts';
 import { convCases } from './conv-cases.ts';
 import { sparseCases } from './sparse-cases.ts';
+import { tileRegisterCases } from './tile-register-cases.ts';
 
 /** An operand: random numbers unless `values` are given. */
 export interface CaseInput extends TensorType {
@@ -416,7 +417,11 @@ function ropeCases(): KernelCase[] {
 }
 
 /** Cases for a machine: panels have as many rows as it has lanes. */
-export const kernelCases = ({ lanes, hasExpand }: Pick<Machine, 'lanes' | 'hasExpand'> = SIMD128): KernelCase[] => [
+export const kernelCases = ({
+  lanes,
+  hasExpand,
+  tiles,
+}: Pick<Machine, 'lanes' | 'hasExpand' | 'tiles'> = SIMD128): KernelCase[] => [
   ...rowCases(),
   ...movingCases(lanes),
   ...attentionCases(),
@@ -429,4 +434,5 @@ export const kernelCases = ({ lanes, hasExpand }: Pick<Machine, 'lanes' | 'hasEx
   ...expertLinearCases(lanes),
   ...(hasExpand ? sparseCases() : []),
   ...quantizeCases(),
+  ...(tiles ? tileRegisterCases() : []),
 ];

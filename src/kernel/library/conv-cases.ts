@@ -44,6 +44,13 @@ const residualRelu = (...shape: number[]): CaseEpilogue => ({
   meaning: (value, [residual]) => Math.max(value + residual!, 0),
 });
 
+const biasRelu = (channels: number, ...ones: number[]): CaseEpilogue => ({
+  key: 'bias relu',
+  operands: [{ dtype: 'f32', shape: [channels, ...ones] }],
+  apply: (_, value, [bias]) => max(add(value, bias!), 0),
+  meaning: (value, [bias]) => Math.max(value + bias!, 0),
+});
+
 const biasRow = (columns: number): CaseEpilogue => ({
   key: 'bias row',
   operands: [{ dtype: 'f32', shape: [columns] }],
@@ -103,6 +110,10 @@ export const convCases = (): KernelCase[] => [
   make([1, 2, 3, 0], [33, 2, 1, 3], same(2)),
   { ...make([1, 3, 7, 7], [35, 3, 3, 3], same(1)), epilogue: residualRelu(1, 35, 7, 7) },
   { ...make([2, 3, 6, 9], [3, 1, 3, 3], { groups: 3, ...same(1) }), epilogue: residualRelu(2, 3, 6, 9) },
+  { ...make([2, 6, 6, 9], [68, 3, 3, 3], { groups: 2, ...same(1) }), epilogue: biasRelu(68, 1, 1) },
+  { ...make([2, 4, 5, 5], [35, 4, 1, 1]), epilogue: biasRelu(35, 1, 1) },
+  { ...make([2, 6, 6, 9], [6, 2, 3, 3], { groups: 3, ...same(1) }), epilogue: biasRelu(6, 1, 1) },
+  { ...make([2, 3, 40], [35, 3, 3]), epilogue: biasRelu(35, 1) },
   { ...make([1, 3, 40], [35, 3, 3]), epilogue: biasRow(38) },
   { ...make([1, 3, 30], [3, 1, 3], { groups: 3 }), epilogue: biasRow(28) },
 ];

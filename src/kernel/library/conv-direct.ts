@@ -217,12 +217,13 @@ class Direct {
     const [k, { across, places }] = [this.#k, this.#shape];
     const first = k.let(add(mul(add(item.firstOutput, tile.output), places), mul(tile.row, across.places)));
     const column = k.let(add(item.firstColumn, tile.column));
+    const channel = k.let(add(mul(item.group, this.#shape.outputs), tile.output));
     sums.forEach((rows, output) =>
-      rows.forEach((vectors, row) =>
-        vectors.forEach((sum, v) =>
-          this.#results.store(add(first, output * places + row * across.places), add(column, tile.starts[v]!), sum),
-        ),
-      ),
+      rows.forEach((vectors, row) => {
+        const start = add(first, output * places + row * across.places);
+        for (const [v, sum] of vectors.entries())
+          this.#results.store(start, add(column, tile.starts[v]!), sum, add(channel, output));
+      }),
     );
   }
 }

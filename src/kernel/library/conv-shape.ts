@@ -69,16 +69,12 @@ export function convShape(request: KernelRequest): ConvShape {
   };
 }
 
-/** Operands of an epilogue that are rows repeat along the last axis: columns of a product only where that is the only axis. */
-const takesRows = ({ output, epilogue }: KernelRequest): boolean =>
-  output.shape.length === 3 || (epilogue?.operands ?? []).every(({ shape }) => shape.length > 1);
-
 /** 1-D and 2-D convolutions of floats with anything to sum. */
 export const isConv = (request: KernelRequest): boolean =>
   request.inputs.every((t) => isFloatType(t.dtype)) &&
   request.output.dtype === 'f32' &&
-  writesFloats(request) &&
-  takesRows(request) &&
+  // A row repeats along the last axis: the columns of a product are that only where there is no other.
+  writesFloats(request, request.output.shape.length === 3 ? ['like', 'row', 'channel'] : ['like', 'channel']) &&
   (request.output.shape.length === 3 || request.output.shape.length === 4) &&
   request.inputs[1]!.shape.slice(1).every((size) => size > 0);
 

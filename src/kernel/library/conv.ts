@@ -49,7 +49,8 @@ function problemOf(shape: ConvShape, w: BufferParam, b: MatrixSource | ColumnSou
   const rowStart = (batch: Expr, row: Expr): Expr =>
     add(mul(add(mul(image(batch), outputs), row), places), mul(remU(batch, rows), places / rows));
   const sizes = { batch: images * groups * rows, m: outputs, n: places / rows, depth };
-  return { ...sizes, a, b, rowStart, rowStride: places };
+  const channel = (batch: Expr, row: Expr): Expr => add(mul(remU(image(batch), groups), outputs), row);
+  return { ...sizes, a, b, rowStart, rowStride: places, channel };
 }
 
 const plainSource = ({ x, channels, plane }: ConvShape, buffer: BufferParam): MatrixSource => ({
@@ -59,46 +60,60 @@ const plainSource = ({ x, channels, plane }: ConvShape, buffer: BufferParam): Ma
 
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
-/** Register tiles of the product, outputs x vectors of places: as many sums as registers allow. */
+/** Register tiles of the product, outputs x vectors of places: as many sums as registers allow, or a height that divides the outputs. */
 function registerTiles(shape: ConvShape, { lanes, vectorRegisters }: Machine): { mr: number; nr: number }[] {
-  return [2, 3, 1].map((vectors) => {
+  return [2, 3, 1, 4].flatMap((vectors) => {
     const most = Math.max(1, Math.min(Math.floor((vectorRegisters - 2 - vectors) / vectors), shape.outputs, 12));
-    // Tiles of equal height: a low last one would leave the units waiting.
-    const mr = Math.ceil(shape.outputs / Math.ceil(shape.outputs / most));
-    return { mr, nr: vectors * lanes };
+    const equal = Math.ceil(shape.outputs / Math.ceil(shape.outputs / most));
+    const dividing = Array.from({ length: most }, (_, i) => most - i).find((mr) => shape.outputs % mr === 0)!;
+    return [...new Set([most, equal, dividing])].map((mr) => ({ mr, nr: vectors * lanes }));
   });
 }
 
-function productSchedules(shape: ConvShape, machine: Machine): GemmSchedule[] {
-  const { l1Bytes, l2Bytes, threads } = machine;
-  const { channels, taps, outputs, images, groups } = shape;
+/** Columns of a block of patches in scratch. */
+const blockWidth = (shape: ConvShape, nc: number, lanes: number): number =>
+  isPlain(shape) ? nc : patchPitch(nc, lanes);
+
+/** Depths of slices: equal ones of whole channels, at most `most` deep where a channel is not deeper. */
+function sliceDepth(shape: ConvShape, most: number): number {
+  const { channels, taps } = shape;
   const unit = isPlain(shape) ? Math.min(4, channels) : taps;
+  const slices = Math.ceil((channels * taps) / Math.max(unit, most));
+  return roundUp(Math.ceil((channels * taps) / slices), unit);
+}
+
+/** Register tiles with blocks of patches whose panels are a share of L1 and that fit half of L2, or that fit L1 as wholes. */
+function productSchedules(shape: ConvShape, machine: Machine): GemmSchedule[] {
+  const { lanes, l1Bytes, l2Bytes, threads } = machine;
+  const { outputs, images, groups } = shape;
   const rows = rowEntries(shape);
   const [n, entries] = [shape.places / rows, images * groups * rows];
   const found = new Map<string, GemmSchedule>();
-  for (const { mr, nr } of registerTiles(shape, machine))
-    for (const share of [1, 2]) {
-      // Slices of equal depth, whole channels, of which a panel is that share of L1.
-      const deepest = Math.max(unit, Math.floor(l1Bytes / share / (4 * nr)));
-      const slices = Math.ceil((channels * taps) / deepest);
-      const kc = Math.min(roundUp(Math.ceil((channels * taps) / slices), unit), roundUp(channels * taps, unit));
-      const most = Math.max(nr, Math.floor(l2Bytes / 2 / (4 * kc * nr)) * nr);
-      for (const itemsPerThread of threads === 1 ? [1] : [1, 2, 4])
-        for (const part of [1, 2, 4, 8]) {
-          const wanted = Math.max(Math.ceil(n / most) * part, Math.ceil((itemsPerThread * threads) / entries));
-          const nc = Math.max(nr, roundUp(Math.ceil(n / wanted), nr));
-          const items = Math.ceil(n / nc) * entries;
-          const mc = roundUp(Math.ceil(outputs / Math.ceil((itemsPerThread * threads) / items)), mr);
-          const schedule = { mr, nr, kc, nc, mc };
-          found.set(Object.values(schedule).join(), schedule);
-        }
+  const offer = (mr: number, nr: number, kc: number, columns: number): void => {
+    for (const itemsPerThread of threads === 1 ? [1] : [1, 2, 4]) {
+      const blocks = Math.max(Math.ceil(n / columns), Math.ceil((itemsPerThread * threads) / entries));
+      const nc = Math.max(nr, roundUp(Math.ceil(n / blocks), nr));
+      const items = Math.ceil(n / nc) * entries;
+      const mc = roundUp(Math.ceil(outputs / Math.ceil((itemsPerThread * threads) / items)), mr);
+      const schedule = { mr, nr, kc, nc, mc };
+      found.set(Object.values(schedule).join(), schedule);
     }
+  };
+  for (const { mr, nr } of registerTiles(shape, machine)) {
+    for (const share of [1, 2]) {
+      const kc = sliceDepth(shape, Math.floor(l1Bytes / share / (4 * nr)));
+      const most = Math.max(nr, Math.floor(l2Bytes / 2 / (4 * kc * nr)) * nr);
+      for (const part of [1, 2, 4]) offer(mr, nr, kc, Math.max(nr, roundUp(Math.floor(most / part), nr)));
+    }
+    for (const panels of [1, 2])
+      offer(mr, nr, sliceDepth(shape, Math.floor(l1Bytes / 4 / blockWidth(shape, panels * nr, lanes))), panels * nr);
+  }
   return [...found.values()];
 }
 
 /** What a product does: multiply-adds, packing, staging; patches and weights that pass through the caches. */
 function productWork(shape: ConvShape, { mr, nr, kc, nc, mc }: GemmSchedule, machine: Machine): Work {
-  const { lanes, l2Bytes } = machine;
+  const { lanes, l1Bytes, l2Bytes } = machine;
   const { images, groups, channels, outputs: m, taps, across } = shape;
   const rows = rowEntries(shape);
   const [n, batch, depth] = [shape.places / rows, images * groups * rows, channels * taps];
@@ -115,11 +130,13 @@ function productWork(shape: ConvShape, { mr, nr, kc, nc, mc }: GemmSchedule, mac
   const weightBytes = groups * m * depth * FLOAT_BYTES[shape.w];
   const reads = (batch / groups) * columnBlocks;
   const sums = (tiles * slices * 3 * mr * nr) / lanes;
+  // A block that L1 holds is written and read there.
+  const blockBytes = 4 * kc * blockWidth(shape, nc, lanes) <= l1Bytes ? 0 : 4 * tiles * nr * depth + 8 * copied * lanes;
   return {
     multiplies,
     instructions: multiplies + tiles * depth * (2 * mr + nr / lanes) + 6 * copied + perElement * staged + sums,
     chains: (Math.ceil(m / rowTiles) * nr) / lanes,
-    nearBytes: 4 * tiles * nr * depth + 8 * copied * lanes + weightBytes * reads + 4 * sums * lanes,
+    nearBytes: blockBytes + weightBytes * reads + 4 * sums * lanes,
     farBytes:
       weightBytes * (weightBytes > l2Bytes ? reads : 1) +
       4 * images * groups * channels * shape.plane +
@@ -215,7 +232,7 @@ function scratchBytes(shape: ConvShape, schedule: Schedule, { lanes }: Machine):
     return 4 * shape.channels * stageFloats(shape, { channels: shape.channels, rows, columns }).channel;
   }
   const { nc, kc } = schedule as GemmSchedule;
-  if (isPlain(shape)) return 4 * kc * nc;
+  if (isPlain(shape)) return 4 * kc * blockWidth(shape, nc, lanes);
   const sizes = isByRow(shape) ? windowSizes(shape, nc, kc) : stageSizes(shape, nc, kc);
   return 4 * (kc * patchPitch(nc, lanes) + sizes.channels * stageFloats(shape, sizes).channel);
 }

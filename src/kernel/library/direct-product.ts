@@ -121,12 +121,16 @@ export class DirectProduct {
       }
     }
     const isWhole = sumsWholeNumbers(w);
-    const of = (make: (p: number, span: number) => Expr): Expr[][] =>
-      spans.map((span) => scaled[0]!.map((_, p) => k.let(make(p, span))));
-    const group = (field: GroupField): Expr[][] =>
+    /** What all tokens share is computed before; for one token where it is used, so that it needs no register before. */
+    const of = (make: (p: number, span: number) => Expr): ((p: number, span: number) => Expr) => {
+      if (scaled.length === 1) return make;
+      const all = scaled[0]!.map((_, p) => spans.map((span) => k.let(make(p, span))));
+      return (p, span) => all[p]![span]!;
+    };
+    const group = (field: GroupField) =>
       of((p, span) => (isWhole ? reader.integers(field, p, span) : unary('to_f32', reader.integers(field, p, span))));
-    const steps = w.subScale ? group(w.subScale) : of(reader.step);
-    const leasts = w.subMin ? group(w.subMin) : hasLeast(w) ? of(reader.least) : [];
+    const step = w.subScale ? group(w.subScale) : of(reader.step);
+    const least = w.subMin ? group(w.subMin) : hasLeast(w) ? of(reader.least) : undefined;
     const sumOf = (pairs: readonly (readonly [Expr, Expr])[]): Expr =>
       isWhole
         ? unary('to_f32', pairs.reduce((sum, [a, b]) => ternary('dot16', sum, a, b), zero))
@@ -134,13 +138,13 @@ export class DirectProduct {
     const asNumber = (sum: Expr): Expr => (isWhole ? sum : unary('to_f32', sum));
     for (const [t, row] of scaled.entries()) {
       const scale = perPanel(k.load(buffer, 'f32', place(t, x.scale.byteOffset)));
-      const shifts = leasts.map((_, span) => k.let(splat(asNumber(codeSum(t, span)), lanes)));
+      const shifts = least ? spans.map((span) => k.let(splat(asNumber(codeSum(t, span)), lanes))) : [];
       for (const [p, sum] of row.entries()) {
-        const products = spans.map((span) => [asNumber(dots[span]![t]![p]!), steps[span]![p]!] as const);
-        const least = shifts.map((shift, span) => [shift, leasts[span]![p]!] as const);
+        const products = spans.map((span) => [asNumber(dots[span]![t]![p]!), step(p, span)] as const);
+        const below = shifts.map((shift, span) => [shift, least!(p, span)] as const);
         const shifted = sums.shifted?.[t]![p]!;
-        k.set(sum, fma(sumOf(shifted ? products : [...products, ...least]), scale, sum));
-        if (shifted) k.set(shifted, fma(sumOf(least), scale, shifted));
+        k.set(sum, fma(sumOf(shifted ? products : [...products, ...below]), scale, sum));
+        if (shifted) k.set(shifted, fma(sumOf(below), scale, shifted));
       }
     }
   }

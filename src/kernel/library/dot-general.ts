@@ -9,7 +9,7 @@ import { type FloatType, isFloatType } from '../decode.ts';
 import type { BufferParam } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
-import { emitGemm, type GemmProblem, type GemmSchedule, gemmSchedules, gemmWork } from './gemm.ts';
+import { emitGemm, type GemmSchedule, type GemmSizes, gemmSchedules, gemmWork } from './gemm.ts';
 import {
   emitTileGemm,
   floatResults,
@@ -77,6 +77,11 @@ const sourceOf = (buffer: BufferParam, dtype: FloatType, { batch, free, contract
 const isColumn = ({ output, epilogue }: KernelRequest, b: Side): boolean =>
   b.free.size === 1 && (output.shape.length === 1 || epilogue === undefined);
 
+interface MatrixProblem extends GemmSizes {
+  readonly a: MatrixSource;
+  readonly b: MatrixSource;
+}
+
 /** The product in tile registers, for operands that they take. */
 function tileProblemOf(request: KernelRequest, lhs: BufferParam, rhs: BufferParam): TileGemmProblem {
   const { a, b, ...sizes } = problemOf(request, lhs, rhs);
@@ -91,7 +96,7 @@ function fitsTiles({ inputs: [lhs, rhs], output, machine, epilogue }: KernelRequ
   return isWhole && sides.every(({ free, contract }) => free.stride === 1 || contract.stride === 1);
 }
 
-function problemOf(request: KernelRequest, lhs: BufferParam, rhs: BufferParam): GemmProblem {
+function problemOf(request: KernelRequest, lhs: BufferParam, rhs: BufferParam): MatrixProblem {
   const [a, b] = sidesOf(request)!;
   const [left, right] = [
     sourceOf(lhs, request.inputs[0]!.dtype as FloatType, a),

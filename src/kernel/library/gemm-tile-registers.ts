@@ -7,12 +7,13 @@
  * (tile-squares.ts), so that a tile is 16 neighbouring cache lines, padded with zeros to whole tiles.
  *
  * Blocking (Goto & van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008): a work item owns nc columns and mc
- * rows of C. For kc bytes of depth at a time it packs B, kc x nc, then two tiles of rows of A, 32 x kc, which fit half of L1
- * and meet all columns; B comes from L2, 2 KiB in 64 cycles. Sums wait in scratch as tiles between pieces of the depth: 4
- * loads and 4 stores, 32 and 64 cycles, for 4 x 16 x kc / 64 = kc cycles of products. B and these sums fit half of L2.
- * Predicted, of 512 products of bf16 or 1024 of bytes a cycle, at 1024 tokens by 4096 x 4096, L1 of 48 and L2 of 2048 KiB
- * (kc = 768): sums 96 / 768 = 12 %, packing B 88 cycles a square for 64 x 16 of products = 9 %, packing A 1 %: 80 % of the
- * peak where L2 keeps up.
+ * rows of C. For kc bytes of depth at a time it packs B, kc x nc, which stays in L2, then one or two pairs of tiles of rows
+ * of A, which stay in L1 and meet all columns. Each pair takes 2 KiB of B for 64 cycles of products: 32 bytes a cycle from
+ * L2, or 16 where two pairs take them one after the other (32 x kc of B in L1, too). Sums wait in scratch as tiles between
+ * pieces of the depth: 4 tiles loaded and stored, 8 KiB, for kc cycles of products. B and these sums fit half of L2.
+ * Predicted for bf16 at 1024 x 4096 x 4096, L1 of 48 and L2 of 2048 KiB: kc = 512 with two pairs takes 16 + 16 bytes of L2 a
+ * cycle, below the 48 that cores sustain; tiles of sums 96 of 512 cycles, packing B 88 cycles a square for 16 x mc / 16 of
+ * products and A 16 for nc of products: 65 to 70 % of 512 products a cycle. The cost model, with 24 bytes of L2 a cycle, says 55.
  *
  * f32 sums of tile products take denormals for zeros and make zeros of them: of bf16 numbers whose products are all below
  * 2^-126 nothing is left. Within a product there are two chains (tile.ts), then pieces of 64 bytes are added in order.
@@ -37,9 +38,13 @@ import {
 } from './tile-squares.ts';
 import { forTiles } from './tiles.ts';
 
-/** Bytes of depth at a time, columns and rows of a work item: multiples of 64, 32 and 32. */
+/**
+ * Bytes of depth at a time, a multiple of 64; pairs of tiles of rows that are packed together; columns and rows of a work item,
+ * multiples of 32 and of the pairs' rows.
+ */
 export interface TileGemmSchedule extends Schedule {
   readonly tileDepthBytes: number;
+  readonly rowPairs: number;
   readonly nc: number;
   readonly mc: number;
 }
@@ -133,6 +138,8 @@ interface Block {
 /** Up to 2 x 2 tiles of C. */
 interface Corner {
   readonly row: Expr;
+  /** Number of its first row among those that are packed. */
+  readonly packed: number;
   readonly rows: number;
   readonly column: Expr;
   readonly columns: number;
@@ -164,10 +171,10 @@ class TileGemm {
     this.#problem = problem;
     this.#schedule = schedule;
     this.#results = results;
-    const { tileDepthBytes, nc, mc } = schedule;
+    const { tileDepthBytes, rowPairs, nc, mc } = schedule;
     this.#aSquares = new TileSquares(k, problem.a);
     this.#bSquares = new TileSquares(k, problem.b);
-    this.#aTiles = k.threadScratch(PAIR * tileDepthBytes);
+    this.#aTiles = k.threadScratch(rowPairs * PAIR * tileDepthBytes);
     this.#bTiles = k.threadScratch(nc * tileDepthBytes);
     this.#sums = k.threadScratch(WORD_BYTES * (this.#isSliced ? mc * nc : PAIR * PAIR));
     const pair = <T>(make: () => T): T[] => [make(), make()];
@@ -234,18 +241,21 @@ class TileGemm {
   }
 
   #rowPairs(block: Block, slice: Slice): void {
-    const [k, { a, m, n }, { tileDepthBytes }] = [this.#k, this.#problem, this.#schedule];
+    const [k, { a, m, n }, { tileDepthBytes, rowPairs }] = [this.#k, this.#problem, this.#schedule];
     const batchOffset = k.let(mul(block.batch, a.batchStride));
-    forTiles(k, block.firstRow, block.lastRow, PAIR, m, (first, count) => {
+    forTiles(k, block.firstRow, block.lastRow, rowPairs * PAIR, m, (first, count) => {
       for (let done = 0; done < count; done += SIDE) {
         const [row, rows] = [k.let(add(first, done)), Math.min(SIDE, count - done)];
         const place = (depth: Expr, depths: number): SquarePlace => ({ batchOffset, row, rows, depth, depths });
         const to = i32(this.#aTiles.byteOffset + done * tileDepthBytes);
         this.#pack(slice, to, (depth, depths) => this.#aSquares.byRow(place(depth, depths)));
       }
-      forTiles(k, block.firstColumn, block.lastColumn, PAIR, n, (column, columns) =>
-        this.#corner(block, slice, { row: first, rows: count, column, columns }),
-      );
+      forTiles(k, block.firstColumn, block.lastColumn, PAIR, n, (column, columns) => {
+        for (let done = 0; done < count; done += PAIR) {
+          const rows = Math.min(PAIR, count - done);
+          this.#corner(block, slice, { row: k.let(add(first, done)), packed: done, rows, column, columns });
+        }
+      });
     });
   }
 
@@ -267,7 +277,7 @@ class TileGemm {
       else k.tileLoad(tile, this.#sums.buffer, place(i, j), TILES.rowBytes);
     }
     const columns = k.let(add(mul(sub(corner.column, block.firstColumn), tileDepthBytes), this.#bTiles.byteOffset));
-    const rows = this.#aTiles.byteOffset;
+    const rows = this.#aTiles.byteOffset + corner.packed * tileDepthBytes;
     k.loop(0, (slice.squares + (slice.rest > 0 ? 1 : 0)) * TILE_BYTES, TILE_BYTES, (at) => {
       const load = (tile: Tile, from: Expr, which: number): void =>
         k.tileLoad(tile, this.#bTiles.buffer, add(add(from, at), which * SIDE * tileDepthBytes), TILES.rowBytes);
@@ -328,7 +338,7 @@ export function tileGemmWork(
   { l2Bytes }: Machine,
 ): Work {
   const { batch, m, n, depth } = sizes;
-  const { tileDepthBytes, nc, mc } = schedule;
+  const { tileDepthBytes, rowPairs, nc, mc } = schedule;
   const depthBytes = depth * operandBytes(dtype);
   const [rowTiles, columnTiles, squares] = [
     Math.ceil(m / SIDE),
@@ -347,7 +357,8 @@ export function tileGemmWork(
     instructions: tiles * squares * 5 + packing + sums,
     chains: 8,
     nearBytes:
-      batch * (Math.ceil(m / PAIR) * n * depthBytes + aBytes * columnBlocks) + 2 * WORD_BYTES * batch * m * n * slices,
+      batch * (Math.ceil(m / PAIR / rowPairs) * n * depthBytes + aBytes * columnBlocks) +
+      2 * WORD_BYTES * batch * m * n * slices,
     farBytes:
       aBytes * (aBytes > l2Bytes ? columnBlocks : 1) + batch * n * depthBytes * rowBlocks + WORD_BYTES * batch * m * n,
     items: batch * rowBlocks * columnBlocks,
@@ -360,18 +371,22 @@ export function tileGemmSchedules(sizes: GemmSizes, dtype: TileOperandType, mach
   const { l1Bytes, l2Bytes, threads } = machine;
   const depthBytes = Math.max(TILES.rowBytes, roundUp(depth * operandBytes(dtype), TILES.rowBytes));
   const found = new Map<string, TileGemmSchedule>();
-  for (const share of [2, 1, 4]) {
-    const most = Math.max(TILES.rowBytes, Math.floor(l1Bytes / share / PAIR / TILES.rowBytes) * TILES.rowBytes);
-    const tileDepthBytes = Math.min(depthBytes, most);
-    for (const itemsPerThread of threads === 1 ? [1] : [1, 2, 4]) {
-      for (const rowShare of [1, 2, 4]) {
-        const mc = Math.max(PAIR, roundUp(Math.ceil(m / rowShare), PAIR));
-        const waiting = depthBytes > tileDepthBytes ? WORD_BYTES * mc : 0;
-        const columns = Math.max(1, Math.floor(l2Bytes / 2 / (tileDepthBytes + waiting) / PAIR)) * PAIR;
-        const items = Math.max(Math.ceil(n / columns), Math.ceil((itemsPerThread * threads) / (batch * rowShare)));
-        const nc = Math.max(PAIR, Math.min(columns, roundUp(Math.ceil(n / items), PAIR)));
-        const schedule = { tileDepthBytes, nc, mc };
-        found.set(Object.values(schedule).join(), schedule);
+  for (const rowPairs of [1, 2]) {
+    // What stays in L1: the rows of A, and with two pairs of them a pair of tiles of columns of B.
+    const inL1 = rowPairs === 1 ? PAIR : (rowPairs + 1) * PAIR;
+    for (const share of [1, 2, 4]) {
+      const most = Math.floor(l1Bytes / share / inL1 / TILES.rowBytes) * TILES.rowBytes;
+      const tileDepthBytes = Math.min(depthBytes, Math.max(TILES.rowBytes, most));
+      for (const itemsPerThread of threads === 1 ? [1] : [1, 2, 4]) {
+        for (const rowShare of [1, 2, 4]) {
+          const mc = Math.max(1, Math.ceil(m / rowShare / rowPairs / PAIR)) * rowPairs * PAIR;
+          const waiting = depthBytes > tileDepthBytes ? WORD_BYTES * mc : 0;
+          const columns = Math.max(1, Math.floor(l2Bytes / 2 / (tileDepthBytes + waiting) / PAIR)) * PAIR;
+          const items = Math.max(Math.ceil(n / columns), Math.ceil((itemsPerThread * threads) / (batch * rowShare)));
+          const nc = Math.max(PAIR, Math.min(columns, roundUp(Math.ceil(n / items), PAIR)));
+          const schedule = { tileDepthBytes, rowPairs, nc, mc };
+          found.set(Object.values(schedule).join(), schedule);
+        }
       }
     }
   }

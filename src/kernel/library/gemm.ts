@@ -58,6 +58,8 @@ export interface GemmProblem extends GemmSizes {
   /** Where results lie, in elements, if not as [batch, m, n]: the first of a row, and the distance of rows. */
   readonly rowStart?: (batch: Expr, row: Expr) => Expr;
   readonly rowStride?: number;
+  /** The channel of a row, where an epilogue asks for it; the next row's is the next. */
+  readonly channel?: (batch: Expr, row: Expr) => Expr;
 }
 
 const UNROLL = 4;
@@ -157,11 +159,12 @@ class Gemm {
     const [k, { m, n }, { nr }] = [this.#k, this.#problem, this.#schedule];
     const { byteOffset, columnBytes } = this.#columns;
     const rowStart = k.let(this.#problem.rowStart?.(pass.batch, row) ?? mul(add(mul(pass.batch, m), row), n));
+    const channel = k.let(this.#problem.channel?.(pass.batch, row) ?? i32(0));
     forTiles(k, pass.firstColumn, pass.lastColumn, nr, n, (column, valid) => {
       const panel = k.let(add(mul(sub(column, pass.firstColumn), columnBytes), byteOffset));
       const sums = this.#startSums(pass, rowStart, column, rows, valid);
       this.#multiply(a, panel, pass.range, sums);
-      this.#finishSums(pass, rowStart, column, valid, sums);
+      this.#finishSums(pass, rowStart, channel, column, valid, sums);
     });
   }
 
@@ -194,7 +197,7 @@ class Gemm {
     return vector;
   }
 
-  #finishSums(pass: Pass, rowStart: Expr, column: Expr, valid: number, sums: Variable[][]): void {
+  #finishSums(pass: Pass, rowStart: Expr, channel: Expr, column: Expr, valid: number, sums: Variable[][]): void {
     const k = this.#k;
     sums.forEach((vectors, row) =>
       vectors.forEach((sum, v) => {
@@ -202,7 +205,7 @@ class Gemm {
         if (count <= 0) return;
         const start = add(rowStart, row * this.#rowStride);
         const at = add(column, v * k.lanes);
-        if (pass.isLast) this.#results.storeFirst(start, at, sum, count);
+        if (pass.isLast) this.#results.storeFirst(start, at, sum, count, add(channel, row));
         else storePartial(k, this.#results.output, add(start, at), sum, count);
       }),
     );

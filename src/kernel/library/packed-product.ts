@@ -122,8 +122,10 @@ export function blockReader(
         panelLevels(k, format, buffer, add(start, s * subBlockBytes(format))),
       ),
     );
-    const integers = (of: GroupField, panel: number, span: number): Expr =>
-      panelIntegers(k, format, of, buffer, bases[panel]!, add(mul(unit, sizes.spans), span));
+    const group = (span: number): Operand =>
+      typeof unit === 'number' ? unit * sizes.spans + span : add(mul(unit, sizes.spans), span);
+    const ofPanel = bases.map((base) => panelIntegers(k, format, buffer, base));
+    const integers = (of: GroupField, panel: number, span: number): Expr => ofPanel[panel]!(of, group(span));
     const times = (value: Expr, of: GroupField | null, panel: number, span: number): Expr =>
       of === null ? value : mul(value, unary('to_f32', integers(of, panel, span)));
     const quadsPerSubBlock = SUB_BLOCK / 4;

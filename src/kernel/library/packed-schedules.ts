@@ -295,7 +295,7 @@ function repeatedSchedules(problem: Problem): RepeatedSchedule[] {
 /** For 1 to 4 panels; even blocks of whole tiles of tokens, of which half of L2 holds rows and records. */
 function tileRegisterSchedules(problem: Problem): TileRegisterSchedule[] {
   const { m, x, w, sizes, machine } = problem;
-  if (!machine.tiles || m < LEAST_TOKENS || !hasSignedLevels(w)) return [];
+  if (!machine.tiles || m < LEAST_TOKENS || !(w.offset === 0 || hasSignedLevels(w))) return [];
   const tiles = Math.ceil(m / TILES.rows);
   const tokenBytes = Math.max(1, sizes.units * (x.blockBytes + recordBytes(w, sizes)));
   return [1, 2, 4].map((tilePanels) => {

@@ -126,15 +126,12 @@ class DirectProduct {
     );
     const xStart = k.let(mul(token, depth));
     const walk = (first: Expr, count: number, isOdd: boolean): void =>
-      this.#panels.read(cursors, first, count, (u, steps) => {
+      this.#panels.read(cursors, first, count, (u) => {
         const xs = this.#tokens(add(xStart, add(shl(first, 1), SPARSE.depths * u)), tokens, isOdd);
-        for (const [p, step] of steps.entries())
-          this.#step(
-            parts.map((row) => row[p]!),
-            xs,
-            step,
-            isOdd,
-          );
+        return (p, step) => {
+          const own = parts.map((row) => row[p]!);
+          this.#step(own, xs, step, isOdd);
+        };
       });
     const pairs = Math.floor(depth / SPARSE.depths);
     const unrolled = pairs - (pairs % unroll);
@@ -201,7 +198,7 @@ function sparseSource(k: KernelBuilder, w: SparseOperand): MatrixSource {
       const cursor = panels.cursor(panel, isFirst ? undefined : k.load(buffer, 'i32', place));
       const walk = (from: Expr, until: Expr, count: number): void =>
         k.loop(from, until, count, (step) => {
-          panels.read([cursor], step, count, (u, [found]) => store(add(to, u * stepBytes), panels.vectors(found!)));
+          panels.read([cursor], step, count, (u) => (_, found) => store(add(to, u * stepBytes), panels.vectors(found)));
           k.set(to, add(to, count * stepBytes));
         });
       const whole = k.let(add(first, binary('and', sub(end, first), -4)));

@@ -65,23 +65,26 @@ export class SparsePanels {
     return binary('min_u', at, i32(this.#w.count - SPARSE.slack));
   }
 
-  /** Goes through steps first .. first + count - 1 (`MOST_STEPS` at most) of panels and moves their cursors on. */
+  /**
+   * Goes through steps first .. first + count - 1 (`MOST_STEPS` at most) of panels and moves their cursors on: `begin` is
+   * told each step, what it gives gets the step of one panel after the other.
+   */
   read(
     cursors: readonly PanelCursor[],
     first: Expr,
     count: number,
-    body: (u: number, steps: readonly SparseStep[]) => void,
+    begin: (u: number) => (panel: number, step: SparseStep) => void,
   ): void {
     const k = this.#k;
     const numbers: Expr[] = cursors.map(({ at }) => at);
     for (let u = 0; u < count; u++) {
-      const steps = cursors.map(({ words }, p): SparseStep => {
+      const take = begin(u);
+      for (const [p, { words }] of cursors.entries()) {
         const word = k.let(k.load(this.#w.bitmap, 'i32', add(add(words, shl(first, 2)), 4 * u)));
         const at = numbers[p]!;
         numbers[p] = k.let(add(at, unary('popcount', word)));
-        return { word, at };
-      });
-      body(u, steps);
+        take(p, { word, at });
+      }
     }
     for (const [p, { at }] of cursors.entries()) k.set(at, this.#within(numbers[p]!));
   }

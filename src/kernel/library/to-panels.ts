@@ -12,6 +12,7 @@ import {
   isCanonical,
   isNumberFormat,
   type NumberFormat,
+  paddingBytes,
   panel,
   panelBlockBytes,
   SUB_BLOCK,
@@ -81,6 +82,7 @@ class PanelCopy {
     const k = this.#k;
     this.#fields(rows, to);
     this.#integers(rows, to);
+    this.#padding(rows, to);
     const { bits, blockSize, planes, panelRows } = this.#to;
     const words = k.let(add(to.block, mul(to.four, WORD_BYTES * ROWS)));
     const codes = add(words, planes[0]!.byteOffset * panelRows);
@@ -129,6 +131,15 @@ class PanelCopy {
           k.store(this.#out, 'u8', add(to, groupOffset(this.#to, start + group, row)), byte);
         }
       }
+    }
+  }
+
+  /** Zeros where nothing is. */
+  #padding(rows: RowPlaces, { block, four }: FourOfPanel): void {
+    const to = this.#k.let(add(block, mul(four, ROWS)));
+    for (const byteOffset of paddingBytes(this.#to)) {
+      for (const row of rows.keys())
+        this.#k.store(this.#out, 'u8', add(to, groupOffset(this.#to, byteOffset, row)), i32(0));
     }
   }
 

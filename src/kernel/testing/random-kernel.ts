@@ -55,7 +55,6 @@ class StatementMaker {
     this.#values.scope.values.push(this.#variable('i32', 1), this.#k.let(add(threadIndex, 5)));
     this.#index();
     this.#statements(0);
-    for (const variable of [...this.#variables, ...this.#sums]) this.#keep(variable);
     return { kernel: this.#k.finish(), threads: this.#threads };
   }
 
@@ -77,10 +76,12 @@ class StatementMaker {
     [this.#variables, this.#sums, this.#indices] = [[...outer.variables], [...outer.sums], [...outer.indices]];
     const most = depth === 0 ? 12 : 5;
     for (let count = 1 + this.#tape.below(most); count > 0; count--) this.#statement(depth);
+    // What nothing took is kept: values that nobody reads are not computed.
+    const known = new Set([...outer.scope.values, ...outer.variables, ...outer.sums]);
+    const left = new Set([...this.#values.scope.values, ...this.#variables, ...this.#sums]);
+    for (const value of left) if (!known.has(value)) this.#keep(value);
     this.#values.scope = outer.scope;
-    this.#indices = outer.indices;
-    // What the outermost block declared is kept at the end.
-    if (depth > 0) [this.#variables, this.#sums] = [outer.variables, outer.sums];
+    [this.#variables, this.#sums, this.#indices] = [outer.variables, outer.sums, outer.indices];
   }
 
   #statement(depth: number): void {

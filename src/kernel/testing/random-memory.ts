@@ -1,6 +1,7 @@
 /** What random kernels work on: where they may read and write, and what lies there at first. */
 import type { BufferParam } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
+import { EDGE_FLOATS } from './edge-values.ts';
 import { numbersFrom } from './tape.ts';
 
 /** Part of a buffer that random accesses stay in. */
@@ -15,7 +16,7 @@ export interface Region {
 export type RegionName = 'integers' | 'floats' | 'exact' | 'scratch' | 'scratchFloats' | 'shared';
 
 /** Bytes of the buffers, in their order: integers, floats, exact floats, then integers and floats that the kernel leaves. */
-export const BUFFER_BYTES = [1024, 1024, 512, 2048, 2048] as const;
+export const BUFFER_BYTES = [1024, 1024, 512, 4096, 4096] as const;
 /** Whether any NaN stands for any other in a buffer. */
 export const isFloatBuffer = (buffer: number): boolean => buffer !== 0 && buffer !== 3;
 const SCRATCH_BYTES = 256;
@@ -41,29 +42,6 @@ export function declareBuffers(k: KernelBuilder) {
   return { regions, kept };
 }
 
-const EDGES = [
-  0,
-  -0,
-  1,
-  -1,
-  0.5,
-  2.5,
-  -3.5,
-  NaN,
-  Infinity,
-  -Infinity,
-  1e-40,
-  -1e-45,
-  1.17549435e-38,
-  65520,
-  6e-8,
-  2147483648,
-  4294967296,
-  -2147483648,
-  3.4e38,
-  -0.49999997,
-];
-
 /** The buffers' first contents: all kinds of integers; ordinary floats and those that break kernels; small whole numbers. */
 export function randomBuffers(seed: number): Uint8Array[] {
   const next = numbersFrom(seed);
@@ -75,7 +53,7 @@ export function randomBuffers(seed: number): Uint8Array[] {
   const numbers = Float32Array.from({ length: floats / 4 }, () => {
     const draw = next();
     return draw % 4 === 0
-      ? EDGES[(draw >>> 8) % EDGES.length]!
+      ? EDGE_FLOATS[(draw >>> 8) % EDGE_FLOATS.length]!
       : draw % 4 === 1
         ? (draw >>> 8) % 9
         : next() / 7e6 - 300;

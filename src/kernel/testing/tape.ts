@@ -13,10 +13,11 @@ export function numbersFrom(seed: number): () => number {
 
 const LARGEST = 1e4;
 
-/** The decisions that a seed stands for, of a length that varies with it. */
-export function decisionsOf(seed: number, most = 800): number[] {
+/** The decisions that a seed stands for: often few, seldom many. */
+export function decisionsOf(seed: number, most = 1000): number[] {
   const next = numbersFrom(seed);
-  return Array.from({ length: 20 + (next() % most) }, () => next() % LARGEST);
+  const part = (): number => (next() % most) / most;
+  return Array.from({ length: 20 + Math.floor(most * part() * part()) }, () => next() % LARGEST);
 }
 
 /** Draws decisions; a list that ends decides 0, which is always the simplest. */

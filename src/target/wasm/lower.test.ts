@@ -12,7 +12,6 @@ import {
   i32,
   mul,
   select,
-  splat,
   sub,
   ternary,
   threadCount,
@@ -22,6 +21,7 @@ import {
   vectorType,
 } from '../../kernel/expression.ts';
 import { type Kernel, KernelBuilder } from '../../kernel/language.ts';
+import { EDGE_FLOATS, EDGE_WORDS } from '../../kernel/testing/index.ts';
 import { platform } from '../../platform/index.ts';
 import { ModuleBuilder } from './encoder.ts';
 import { detectFeatures } from './features.ts';
@@ -33,44 +33,6 @@ beforeAll(() => detectFeatures(platform.wasm));
 
 const floats = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
 const words = (...values: number[]): Uint8Array => new Uint8Array(Int32Array.from(values).buffer);
-
-const EDGE_FLOATS = [
-  0,
-  -0,
-  1,
-  -1,
-  0.5,
-  1.5,
-  2.5,
-  -2.5,
-  3.7,
-  -3.7,
-  1e-45,
-  -1e-40,
-  1.17549435e-38,
-  65504,
-  65519,
-  65520,
-  6e-8,
-  5.9e-8,
-  6.1e-5,
-  2147483648,
-  -2147483648,
-  4294967040,
-  4294967296,
-  1e30,
-  -1e30,
-  3.4e38,
-  Number.NaN,
-  Number.POSITIVE_INFINITY,
-  Number.NEGATIVE_INFINITY,
-  8388607.5,
-  -0.49999997,
-  0.1,
-];
-const EDGE_WORDS = [
-  0, 1, -1, 2, 7, 31, 127, 128, 255, 256, 0x7fffffff, -0x80000000, 0x12345678, -0x12345678, 65535, -65536,
-];
 
 /** out[i] = f(a[i], b[i]) over whole vectors, then one by one. */
 function mapKernel(
@@ -272,6 +234,7 @@ describe('dot products, look-ups and permutations', () => {
       ternary('dot8u7', i32(5), lane, i32(0x01027f04)),
       ternary('dot16', i32(5), lane, i32(-0x01027f04)),
       unary('reduce_add', lane),
+      unary('mask_to_i32', { kind: 'extract', type: { element: 'mask', lanes: 1 }, a: binary('ne', x, y), lane: 1 }),
     ];
     scalars.forEach((v, i) => {
       k.store(out, 'i32', (values.length + i / 4) * 16, v);
@@ -281,18 +244,6 @@ describe('dot products, look-ups and permutations', () => {
       fc.property(bytes, bytes, (p, q) => check([Uint8Array.of(...p, ...q), new Uint8Array(192)])),
       { numRuns: 20 },
     );
-  });
-
-  it('takes masks out of vectors as one bit', async () => {
-    const k = new KernelBuilder('mask lanes', 4);
-    const [a, out] = [k.buffer('a', 'read'), k.buffer('out', 'write')];
-    const masks = k.let(binary('gt', k.load(a, 'i32', 0, 4), 0));
-    for (let lane = 0; lane < 4; lane++) {
-      const mask = k.let({ kind: 'extract', type: { element: 'mask', lanes: 1 }, a: masks, lane });
-      k.store(out, 'i32', lane * 4, unary('mask_to_i32', mask));
-      k.store(out, 'i32', 16 + lane * 16, unary('mask_to_i32', splat(unary('not', mask), 4)));
-    }
-    (await law(k.finish(), PLAIN, false))([words(1, -1, 0, 7), new Uint8Array(80)]);
   });
 
   it('loads and stores every memory type as vectors and scalars', async () => {

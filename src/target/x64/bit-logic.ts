@@ -11,7 +11,11 @@ import type { VirtualRegister } from './virtual-code.ts';
 type Logic = ExprOf<'binary'> & { readonly op: 'and' | 'or' | 'xor' };
 
 const LOGIC: ReadonlySet<BinaryOp> = new Set(['and', 'or', 'xor'] as const);
-const MEANING = { and: (a: number, b: number) => a & b, or: (a: number, b: number) => a | b, xor: (a: number, b: number) => a ^ b };
+const MEANING = {
+  and: (a: number, b: number) => a & b,
+  or: (a: number, b: number) => a | b,
+  xor: (a: number, b: number) => a ^ b,
+};
 
 /** What the first, second and third operand of the ternary instruction are in its truth table. */
 const TRUTHS = [0xf0, 0xcc, 0xaa] as const;

@@ -35,6 +35,9 @@ const EXTRAS_STRIDE = 8;
 export const lanesOf = (seed: number): number => [16, 4, 16, 8][seed % 4]!;
 const hasExtras = (seed: number): boolean => (seed >>> 2) % EXTRAS_STRIDE === 0;
 
+/** What a seed's kernel works on: the same for neighbours. */
+export const buffersOf = (seed: number): Uint8Array[] => randomBuffers(Math.floor(seed / BATCH));
+
 /** The kernel that a seed stands for. */
 export const kernelOf = (seed: number): RandomKernel =>
   randomKernel(decisionsOf(seed), lanesOf(seed), { expand: hasExtras(seed), dotBf16: hasExtras(seed) });
@@ -68,20 +71,22 @@ export class RandomRuns {
   /** Runs the kernels of seeds `from`, `from` + 1 ... on feature sets, all of those they are for unless told. */
   async run(from: number, count: number, every = true): Promise<Failure[]> {
     const failures: Failure[] = [];
-    for (let first = from; first < from + count; first += BATCH) {
-      const seeds = Array.from({ length: Math.min(BATCH, from + count - first) }, (_, i) => first + i);
+    for (let first = from; first < from + count; ) {
+      const end = Math.min(from + count, (Math.floor(first / BATCH) + 1) * BATCH);
+      const seeds = Array.from({ length: end - first }, (_, i) => first + i);
       failures.push(...(await this.#batch(seeds, every)));
+      first = end;
     }
     return failures;
   }
 
   async #batch(seeds: readonly number[], every: boolean): Promise<Failure[]> {
+    const buffers = buffersOf(seeds[0]!);
     const cases = seeds.map((seed) => {
       const { kernel, threads } = kernelOf(seed);
-      const buffers = randomBuffers(seed);
       const sets = this.#setsOf(seed);
       const chosen = every ? sets : sets.slice((seed >>> 2) % Math.max(1, sets.length)).slice(0, 1);
-      return { seed, kernel, threads, buffers, sets: chosen, wanted: lawful(kernel, buffers, threads) };
+      return { seed, kernel, threads, sets: chosen, wanted: lawful(kernel, buffers, threads) };
     });
     const jobs = cases.flatMap((one) => one.sets.map(({ features, name }) => ({ ...one, features, name })));
     const failures: Failure[] = [];
@@ -91,12 +96,12 @@ export class RandomRuns {
       if (what !== undefined) failures.push({ seed, target, what });
     };
     this.#bench.compiled(jobs, (runs) => {
-      for (const [i, { seed, name, buffers, threads, wanted }] of jobs.entries()) {
+      for (const [i, { seed, name, threads, wanted }] of jobs.entries()) {
         writeSync(this.#log, `seed ${seed} with ${name}\n`.padEnd(80), 0);
         note(seed, name, runs[i]!(buffers, threads), wanted);
       }
     });
-    for (const { seed, kernel, threads, buffers, wanted } of cases) {
+    for (const { seed, kernel, threads, wanted } of cases) {
       if (lanesOf(seed) !== 4 || threads !== 1 || hasExtras(seed) || (seed >>> 2) % WASM_STRIDE !== 1) continue;
       note(seed, 'wasm', (await wasm.lower(kernel, wasm.PLAIN))(buffers, threads), wanted);
       note(seed, 'wasm, relaxed', (await wasm.lower(kernel, wasm.RELAXED))(buffers, threads), wanted);

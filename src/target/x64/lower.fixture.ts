@@ -28,8 +28,7 @@ export const FEATURE_SETS = [
     name: 'AVX-512 with VNNI, VBMI2, BF16, GFNI and VPOPCNTDQ',
     features: AVX512_ALL,
     lanes: 16,
-    isIn: (cpu: Cpu) =>
-      cpu.avx512Vnni && cpu.avx512Vbmi2 && cpu.avx512Bf16 && cpu.gfni && cpu.avx512Popcount,
+    isIn: (cpu: Cpu) => cpu.avx512Vnni && cpu.avx512Vbmi2 && cpu.avx512Bf16 && cpu.gfni && cpu.avx512Popcount,
   },
 ] as const;
 

@@ -18,20 +18,12 @@ import {
   unary,
 } from '../../kernel/expression.ts';
 import { type Kernel, KernelBuilder } from '../../kernel/language.ts';
-import { numbersFrom } from '../../kernel/testing/index.ts';
+import { EDGE_FLOATS, EDGE_WORDS, numbersFrom } from '../../kernel/testing/index.ts';
 import { availability, Bench, nativeHost } from './lower.fixture.ts';
 
 /** Sets that only add operations make the same code of those that are here. */
 const sets = (await availability()).filter(({ features }) => !features.expand);
 
-const EDGE_FLOATS = [
-  ...[0, -0, 1, -1, 0.5, 1.5, 2.5, -2.5, 3.7, -3.7, 1e-45, -1e-40, 1.17549435e-38, 65504, 65519, 65520, 6e-8],
-  ...[5.9e-8, 6.1e-5, 2147483648, -2147483648, 4294967040, 4294967296, 1e30, -1e30, 3.4e38, 8388607.5, 0.1],
-  ...[-0.49999997, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
-];
-const EDGE_WORDS = [
-  ...[0, 1, -1, 2, 7, 31, 127, 128, 255, 256, 0x7fffffff, -0x80000000, 0x12345678, -0x12345678, 65535, -65536],
-];
 const UNARY: Readonly<Record<'f32' | 'i32', readonly UnaryOp[]>> = {
   f32: ['neg', 'abs', 'sqrt', 'floor', 'ceil', 'nearest', 'trunc', 'to_i32', 'to_u32', 'bits_f32', 'f32_to_f16'],
   i32: ['neg', 'abs', 'not', 'to_f32', 'to_f32_u', 'bits_f32', 'bits_i32', 'f16_to_f32'],

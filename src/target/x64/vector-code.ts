@@ -149,7 +149,12 @@ export class VectorCode {
     if (a.type.element !== 'i32') return values.fail('popcount', a.type);
     if (values.features.popcount) return values.write('vpopcntd', type, target, values.operand(a));
     const x = values.named(values.emit(a), type);
-    const of = (indices: Expr): Expr => ({ kind: 'lookup', type, table: BITS_OF_HALVES, indices: and(indices, 0x0f0f0f0f) });
+    const of = (indices: Expr): Expr => ({
+      kind: 'lookup',
+      type,
+      table: BITS_OF_HALVES,
+      indices: and(indices, 0x0f0f0f0f),
+    });
     const bytes = add(of(x), of(shrU(x, 4)));
     return values.emit(ternary('dot8u7', constant(type, 0), constant(type, 0x01010101), bytes), target);
   }

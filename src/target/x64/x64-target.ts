@@ -86,13 +86,13 @@ export class X64Target implements Target {
 
   /** Hardware features in use, by name. */
   get features(): readonly string[] {
-    const { avx512, vnni, expand, bf16 } = this.#features;
+    const { avx512, vnni, expand, bf16, tiles } = this.#features;
     return [
       avx512 ? 'avx512' : 'avx2',
       ...(vnni ? [avx512 ? 'avx512-vnni' : 'avx-vnni'] : []),
       ...(expand ? ['avx512-vbmi2'] : []),
       ...(bf16 ? ['avx512-bf16'] : []),
-      ...(this.level === 'amx' ? ['amx'] : []),
+      ...(tiles === 'none' ? [] : [tiles === 'amx' ? 'amx' : 'amx-emulated']),
       ...(this.#crew ? ['threads'] : []),
     ];
   }
