@@ -4,6 +4,7 @@ import type { ModelFormat, ModelSize } from './generate-model.ts';
 import { BYTES_PER_WEIGHT, CONTEXT_LENGTH, modelCost } from './model-cost.ts';
 import { nativeCases } from './native-cases.ts';
 import type { ProbeKind } from './probe.ts';
+import { sparseCases } from './sparse-cases.ts';
 
 /** Working set of a probe that stays in the last-level cache but in no smaller one. */
 const CACHED_BYTES = 9_437_184;
@@ -274,6 +275,7 @@ export const allCases = (dramBytes: number): Case[] => [
   ...threadCases(),
   ...coldCases(),
   ...nativeCases(dramBytes),
+  ...sparseCases(),
   ...chromiumModelCases(),
   ...chromiumCases(),
 ];

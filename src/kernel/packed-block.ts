@@ -95,6 +95,7 @@ function sharedLoads(k: KernelBuilder, load: (byteOffset: number) => Expr): (byt
 /** A format's codebook as a byte look-up of whole words; the codes themselves where there is none. */
 function levelsOf({ codebook }: NumberFormat, codes: Expr): Expr {
   if (codebook === null) return codes;
+  if (codebook.every((level, code) => level === 2 * code)) return shl(codes, 1);
   const table = Array.from({ length: 16 }, (_, code) => codebook[code] ?? 0);
   return { kind: 'lookup', type: codes.type, table, indices: codes };
 }

@@ -5,7 +5,6 @@
 import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { kill, pid } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BitloomError } from '../ir/error.ts';
 import { writeError } from './disk-file.ts';
@@ -15,9 +14,9 @@ const TOUCH_MS = 10_000;
 const STALE_MS = 60_000;
 const LONGEST_WAIT_MS = 500;
 
-function isAlive(process: number): boolean {
+function isAlive(id: number): boolean {
   try {
-    kill(process, 0);
+    process.kill(id, 0);
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
@@ -29,8 +28,8 @@ async function isLeftover(path: string): Promise<boolean> {
   try {
     const [holder, status] = [await readFile(path, 'utf8'), await stat(path)];
     if (Date.now() - status.mtimeMs > STALE_MS) return true;
-    const [process, host] = holder.split(' ');
-    return host === hostname() && !isAlive(Number(process));
+    const [id, host] = holder.split(' ');
+    return host === hostname() && !isAlive(Number(id));
   } catch {
     return false; // let go meanwhile
   }
@@ -40,7 +39,7 @@ async function isLeftover(path: string): Promise<boolean> {
 async function take(path: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx');
-    await file.writeFile(`${pid} ${hostname()}`);
+    await file.writeFile(`${process.pid} ${hostname()}`);
     await file.close();
     return true;
   } catch (cause) {

@@ -83,6 +83,17 @@ const FITS: Readonly<Record<Exclude<Fit, 'search'>, FitRule>> = {
     into.min = 0;
     into.origin = into.scale < LEAST_SCALE ? 0 : Math.round(-low / into.scale);
   },
+  bipolar(values, start, end, { bits, offset }, into) {
+    let [sum, most] = [0, 0];
+    for (let i = start; i < end; i++) {
+      const magnitude = Math.abs(values[i]!);
+      sum += magnitude;
+      most = Math.max(most, magnitude);
+    }
+    into.scale = fround(bits === 1 ? sum / (end - start) : most / offset);
+    into.min = 0;
+    into.origin = offset;
+  },
 };
 
 /** Chooses parameters and codes of the blocks of one format. */
@@ -115,8 +126,10 @@ const HALF_EVEN = 1.5 * 2 ** 52; // adding and taking this away rounds a small d
 /** Rounds the block at `start` to unsigned codes under the parameters in `fit`. */
 function encodeBlock(format: NumberFormat, values: Float32Array, start: number, fit: BlockFit): void {
   const { blockSize, rounding, bits } = format;
-  const { scale, min, origin, codes } = fit;
-  const inverse = Math.abs(scale) < LEAST_SCALE ? 0 : fround(1 / scale);
+  const { scale, min, codes } = fit;
+  const stepsPerCode = format.fit === 'bipolar' ? 2 : 1;
+  const origin = fit.origin / stepsPerCode;
+  const inverse = Math.abs(scale) < LEAST_SCALE ? 0 : fround(1 / scale) / stepsPerCode;
   const highest = 2 ** bits - 1;
   for (let i = 0; i < blockSize; i++) {
     const steps = fround(fround(values[start + i]! - min) * inverse);
@@ -128,11 +141,14 @@ function encodeBlock(format: NumberFormat, values: Float32Array, start: number, 
   }
 }
 
+/** Fits that may err by a whole step. */
+const WHOLE_STEPS: ReadonlySet<Fit> = new Set(['peak', 'zero', 'bipolar'] as const);
+
 const roundingLoss = (value: number): number => Math.max(Math.abs(value) * 2 ** -11, 2 ** -25); // of an f16
 
 /**
  * The largest |value - unpack(pack(value))| that packing may cause in one block: half a step (a whole one
- * where the far end of the range is clipped: `peak`, `zero`), and what rounding scale and minimum to f16 adds. Fits by
+ * where the far end of the range is clipped: `peak`, `zero`, or levels are two apart: `bipolar`), and what rounding scale and minimum to f16 adds. Fits by
  * search clip where that errs less over the block: there the bound is half a step or the distance to the nearest level.
  */
 export function errorBound(format: NumberFormat, block: Float32Array): number {
@@ -141,7 +157,9 @@ export function errorBound(format: NumberFormat, block: Float32Array): number {
   if (format.fit === 'search') return searchBound(format, block, fit);
   const { scale, min } = fit;
   const reach = 2 ** format.bits;
-  const step = Math.abs(scale) * (format.fit === 'peak' || format.fit === 'zero' ? 1 : 0.5);
+  const most = block.reduce((least, value) => Math.max(least, Math.abs(value)), 0);
+  const isClipped = format.fit === 'bipolar' && format.bits === 1;
+  const step = isClipped ? Math.max(scale, most - scale) : Math.abs(scale) * (WHOLE_STEPS.has(format.fit) ? 1 : 0.5);
   const scaleLoss = format.scale.dtype === 'f16' ? reach * roundingLoss(scale) : reach * LEAST_SCALE;
   const minLoss = format.min === null ? 0 : roundingLoss(min);
   const floatLoss = (Math.abs(scale) * reach + Math.abs(min)) * 2 ** -22;

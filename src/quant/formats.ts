@@ -1,9 +1,10 @@
 /**
- * The table of number formats: those of GGUF files, group-wise integers of 2 to 8 bits, and the
+ * The table of number formats: those of GGUF files, group-wise integers of 2 to 8 bits, bipolar numbers, and the
  * 8-bit formats of activations and caches. Adding a format is adding a row.
  */
 import type { DType, ElementType } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
+import { B1, BIPOLAR_ACTIVATIONS } from './bipolar-formats.ts';
 import { GGUF_FORMATS } from './gguf-formats.ts';
 import { type NumberFormat, PLAIN, panel, planesFor, sumSize } from './number-format.ts';
 
@@ -80,6 +81,8 @@ export const ACTIVATION_FORMATS: readonly NumberFormat[] = [
 export const PACKED_FORMATS: readonly NumberFormat[] = [
   ...GGUF_FORMATS,
   ...GROUP_INTS,
+  B1,
+  ...BIPOLAR_ACTIVATIONS,
   ...ACTIVATION_FORMATS,
   CACHE_FORMAT,
 ];
@@ -98,7 +101,7 @@ export const WEIGHT_FORMATS: readonly WeightFormat[] = [
   unpacked('F32', 0, 'f32'),
   unpacked('F16', 1, 'f16'),
   unpacked('BF16', 30, 'bf16'),
-  ...[...GGUF_FORMATS, ...GROUP_INTS].map((element) => ({ name: element.name, ggufType: element.ggufType, element })),
+  ...[...GGUF_FORMATS, ...GROUP_INTS, B1].map((element) => ({ name: element.name, ggufType: element.ggufType, element })),
 ];
 
 /** The weight format called `name`, any case. Throws UNSUPPORTED_DTYPE naming what exists. */
@@ -107,7 +110,7 @@ export function weightFormat(name: string): WeightFormat {
   if (found !== undefined) return found;
   throw new BitloomError(
     'UNSUPPORTED_DTYPE',
-    `unknown number format "${name}"; there are F32, F16, BF16, ${GGUF_FORMATS.map((f) => f.name).join(', ')}, and I<2-8>_G<32|64|128>[Z]`,
+    `unknown number format "${name}"; there are F32, F16, BF16, ${GGUF_FORMATS.map((f) => f.name).join(', ')}, I<2-8>_G<32|64|128>[Z], and B1`,
     { name },
   );
 }

@@ -1,4 +1,5 @@
 /** Number formats as data, their packing, and the composites that read and write them. */
+export { B1, BIPOLAR_ACTIVATIONS, isBipolar } from './bipolar-formats.ts';
 export { errorBound } from './block-fit.ts';
 export { dequantize, dequantizeOp } from './dequantize.ts';
 export { expertLinear, expertLinearOp } from './expert-linear.ts';

@@ -72,8 +72,9 @@ export interface GroupField {
  * `absmax`: symmetric, scale = absmax / 127. `range`: scale and min span the block.
  * `zero`: scale and an integer zero point span the block and zero, and zero is exact.
  * `search`: the parameters of least squared error among candidates (search-fit.ts).
+ * `bipolar`: levels around zero, which is none of them: scale = mean magnitude for one bit, else absmax / (2^bits - 1).
  */
-export type Fit = 'peak' | 'absmax' | 'range' | 'zero' | 'search';
+export type Fit = 'peak' | 'absmax' | 'range' | 'zero' | 'search' | 'bipolar';
 
 /**
  * A packed element type with its meaning. With level = codebook[code] where there is a codebook, else code:

@@ -23,8 +23,18 @@ export function scratchOf({ steps }: Plan): { threadBytes: number; sharedBytes: 
   };
 }
 
+const meeting = new WeakMap<Kernel, boolean>();
+
 /** True where a kernel's threads meet inside it: then each must run its own part, at the same time as the others. */
-export function meetsInside({ body }: Kernel): boolean {
+export function meetsInside(kernel: Kernel): boolean {
+  const known = meeting.get(kernel);
+  if (known !== undefined) return known;
+  const found = findMeeting(kernel);
+  meeting.set(kernel, found);
+  return found;
+}
+
+function findMeeting({ body }: Kernel): boolean {
   const meets = (s: Statement): boolean =>
     s.kind === 'barrier' ||
     ((s.kind === 'loop' || s.kind === 'while') && s.body.some(meets)) ||

@@ -7,11 +7,17 @@
  * gemm.ts. Weights are its left operand as they lie. The patches (conv-patches.ts) are packed per work item and slice of
  * the depth, whole channels; windows of one tap that moves by one are a plain matrix.
  *
- * Arithmetic: a packed vector costs a load and a store, some 2 cycles with its share of the staging, and serves
- * `outputs` multiply-adds of half a cycle: 6 % of the time at 64 outputs, 1 % at 512. Below some 16 outputs a group
- * packing would be the larger part, and the sums run over the staged input itself (conv-direct.ts).
+ * Arithmetic, at 16 lanes and two multiply-adds a cycle: a packed vector is a load and a store, some 3 cycles with its
+ * share of the staging where L1 holds the block that is written (a panel's columns by as much depth as fits), 7 where L2
+ * does. It serves `outputs` multiply-adds of half a cycle: at 64 outputs 9 % or 20 % of the time, at 512 1 % or 3 %. Small
+ * blocks read the weights once more for each, so they are for weights that L2 holds. Below some 16 outputs a group packing would be
+ * the larger part, and the sums run over the staged input itself (conv-direct.ts).
  *
  * Lanes are neighbouring places of an image: 56 x 56 and 28 x 28 fill them, 14 x 14 fills 94 % of 16 lanes, 7 x 7 77 %.
+ *
+ * Measured on one core of a Xeon with AVX-512 (187 GFLOP/s at most, shared with others, so minima), in GFLOP/s: 3x3 64 to 64
+ * at 56 x 56 143, the same at 14 x 14 with 256 170, 3x3 512 at 7 x 7 133 to 149, 1x1 256 to 64 at 56 x 56 145, 7x7 stride 2
+ * 3 to 64 at 224 x 224 160, 1-D 80 to 512 over 3000 168; depthwise 3x3 at 56 x 56 53, which is 24 GB/s of its planes.
  */
 import { estimateCycles, type Work } from '../cost.ts';
 import { FLOAT_BYTES } from '../decode.ts';
@@ -129,12 +135,14 @@ function productWork(shape: ConvShape, { mr, nr, kc, nc, mc }: GemmSchedule, mac
   const staged = isPlain(shape) ? 0 : batch * rowBlocks * columnBlocks * channels * stageFloats(shape, sizes).channel;
   const weightBytes = groups * m * depth * FLOAT_BYTES[shape.w];
   const reads = (batch / groups) * columnBlocks;
-  const sums = (tiles * slices * 3 * mr * nr) / lanes;
+  // A load counts for more than an instruction: two a cycle there are, and the caches' own traffic takes of them.
+  const loads = 2.5 * tiles * depth * (mr + nr / lanes);
+  const sums = tiles * slices * (90 + (3 * mr * nr) / lanes); // a loop's end is guessed wrong
   // A block that L1 holds is written and read there.
   const blockBytes = 4 * kc * blockWidth(shape, nc, lanes) <= l1Bytes ? 0 : 4 * tiles * nr * depth + 8 * copied * lanes;
   return {
     multiplies,
-    instructions: multiplies + tiles * depth * (2 * mr + nr / lanes) + 6 * copied + perElement * staged + sums,
+    instructions: multiplies + loads + 6 * copied + perElement * staged + sums,
     chains: (Math.ceil(m / rowTiles) * nr) / lanes,
     nearBytes: blockBytes + weightBytes * reads + 4 * sums * lanes,
     farBytes:

@@ -11,9 +11,10 @@
  * of A, which stay in L1 and meet all columns. Each pair takes 2 KiB of B for 64 cycles of products: 32 bytes a cycle from
  * L2, or 16 where two pairs take them one after the other (32 x kc of B in L1, too). Sums wait in scratch as tiles between
  * pieces of the depth: 4 tiles loaded and stored, 8 KiB, for kc cycles of products. B and these sums fit half of L2.
- * Predicted for bf16 at 1024 x 4096 x 4096, L1 of 48 and L2 of 2048 KiB: kc = 512 with two pairs takes 16 + 16 bytes of L2 a
- * cycle, below the 48 that cores sustain; tiles of sums 96 of 512 cycles, packing B 88 cycles a square for 16 x mc / 16 of
- * products and A 16 for nc of products: 65 to 70 % of 512 products a cycle. The cost model, with 24 bytes of L2 a cycle, says 55.
+ * Predicted for bf16 at 1024 x 4096 x 4096, L1 of 48 and L2 of 2048 KiB: two pairs with kc = 512, nc = 384 and mc = 512 take
+ * 25 bytes of L2 a cycle, about half of what cores sustain. Moving sums and packing (96 cycles of 512; 88 a square of B for
+ * mc, 16 a square of A for nc of products) leave 72 % of 512 products a cycle; the cost model, which knows 24 bytes of L2 a
+ * cycle and what of the shorter times does not hide, says 56 %.
  *
  * f32 sums of tile products take denormals for zeros and make zeros of them: of bf16 numbers whose products are all below
  * 2^-126 nothing is left. Within a product there are two chains (tile.ts), then pieces of 64 bytes are added in order.
@@ -352,6 +353,7 @@ export function tileGemmWork(
   const sums = tiles * slices * (2 * SIDE + SIDE) + tiles * 3 * SIDE;
   const packing = batch * squares * (columnTiles * rowBlocks * TURNED_SQUARE + rowTiles * columnBlocks * SQUARE);
   const aBytes = batch * m * depthBytes;
+  const far = (bytes: number, times: number): number => (bytes > l2Bytes ? bytes * times : 0);
   return {
     multiplies: dots + sums + packing,
     instructions: tiles * squares * 5 + packing + sums,
@@ -359,8 +361,7 @@ export function tileGemmWork(
     nearBytes:
       batch * (Math.ceil(m / PAIR / rowPairs) * n * depthBytes + aBytes * columnBlocks) +
       2 * WORD_BYTES * batch * m * n * slices,
-    farBytes:
-      aBytes * (aBytes > l2Bytes ? columnBlocks : 1) + batch * n * depthBytes * rowBlocks + WORD_BYTES * batch * m * n,
+    farBytes: far(aBytes, columnBlocks) + far(batch * n * depthBytes, rowBlocks) + far(WORD_BYTES * batch * m * n, 1),
     items: batch * rowBlocks * columnBlocks,
   };
 }

@@ -52,9 +52,12 @@ class StatementMaker {
 
   build(): RandomKernel {
     this.#clearScratch();
-    this.#values.scope.values.push(this.#variable('i32', 1), this.#k.let(add(threadIndex, 5)));
+    this.#values.scope.values.push(this.#k.let(add(threadIndex, 5)));
     this.#index();
+    this.#variable('i32', 1);
+    for (let count = this.#tape.below(4); count > 0; count--) this.#anyVariable();
     this.#statements(0);
+    for (const variable of this.#variables) this.#keep(variable);
     return { kernel: this.#k.finish(), threads: this.#threads };
   }
 
@@ -95,7 +98,8 @@ class StatementMaker {
       () => this.#let(),
       () => this.#set(),
       () => this.#set(),
-      () => this.#variables.push(this.#variable(tape.pick(ELEMENTS), this.#values.lanes())),
+      () => this.#anyVariable(),
+      () => this.#set(),
       () => this.#index(),
       () => this.#row(),
       () => this.#accumulate(),
@@ -114,10 +118,14 @@ class StatementMaker {
     tape.pick(isSimple ? simple : compound)();
   }
 
-  #variable(element: Element, lanes: number): Variable {
+  #variable(element: Element, lanes: number): void {
     const variable = this.#k.variable(this.#values.value(element, lanes, 1));
     this.#values.scope.values.push(variable);
-    return variable;
+    this.#variables.push(variable);
+  }
+
+  #anyVariable(): void {
+    this.#variable(this.#tape.pick(ELEMENTS), this.#values.lanes());
   }
 
   #let(): void {
@@ -129,7 +137,7 @@ class StatementMaker {
     if (this.#indices.length > 0 && this.#tape.once(3)) {
       const { variable, mask, shift } = this.#tape.pick(this.#indices);
       this.#k.set(variable, sub(and(this.#values.value('i32', 1, 1), mask), shift));
-    } else if (this.#variables.length > 0) {
+    } else {
       const variable = this.#tape.pick(this.#variables);
       this.#k.set(variable, this.#values.next(variable, 2));
     }

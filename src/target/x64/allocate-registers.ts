@@ -154,6 +154,8 @@ export function allocateRegisters(
   const density = ({ weight, start, end }: Interval): number => weight / (end - start);
   intervals.sort((a, b) => density(b) - density(a));
   const given = giveOut(intervals, file);
+  const isPassing = ({ register }: Interval): boolean => register.class !== 'general' && register.physical < 0;
+  if (!intervals.some(isPassing)) return { ...given, passing: new Map() };
   const passing = findPassing(items, (of, at) => [...given.occupied[of]].filter(([, o]) => o.isFree(at, at + 2)));
   if (passing) return { ...given, passing };
   const without = (of: 'vector' | 'mask'): number[] => file[of].filter((id) => !reserved[of].includes(id));
