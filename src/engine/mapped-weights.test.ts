@@ -23,7 +23,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BitloomError } from '../ir/error.ts';
 import { createModel } from '../model/index.ts';
 import { type FileStore, platform } from '../platform/index.ts';
-import { createDevice, type Device } from '../tensor/index.ts';
+import { createDevice } from '../tensor/index.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { estimateMemory, requireMemory, slowMapping } from './estimate.ts';
 import { whyNoX64 } from './goldens.fixture.ts';
@@ -54,18 +54,11 @@ const mappings = (path: string): number =>
     .split('\n')
     .filter((line) => line.includes(path)).length;
 
-interface Loaded {
-  readonly logits: number[];
-  /** Programs that laid rows in panels. */
-  readonly panels: number;
-  readonly warnings: string[];
-  readonly liveBytes: number;
-  /** Mappings of the model's folder while it was loaded. */
-  readonly mapped: number;
-}
-
-/** Loads the small model, runs it and disposes of it. */
-async function loaded(folder: string | false = cache, path = gguf): Promise<Loaded> {
+/**
+ * Loads the small model, runs it and disposes of it. Tells how many programs laid rows in panels, and how many mappings there
+ * were of the model's folder.
+ */
+async function loaded(folder: string | false = cache, path = gguf) {
   const checkpoint = await openCheckpoint(path);
   const device = await createDevice('x64', { threads: 1 });
   let panels = 0;
@@ -393,26 +386,22 @@ class Process {
 }
 
 /** Loads the small model on a device of its own and keeps it. */
-async function mapped(): Promise<{ device: Device; weights: Awaited<ReturnType<typeof loadWeights>> }> {
-  const checkpoint = await openCheckpoint(gguf);
-  const device = await createDevice('x64', { threads: 1 });
-  const { tensors } = createModel(checkpoint.config);
-  const weights = await loadWeights(device, checkpoint, tensors, { cache, leastKeptBytes: 0 });
-  await checkpoint.close();
-  return { device, weights };
-}
-
-/** Logits of the small model, loaded beside others. */
-async function loadedBeside(): Promise<number[]> {
+async function mapped() {
   const checkpoint = await openCheckpoint(gguf);
   const device = await createDevice('x64', { threads: 1 });
   const architecture = createModel(checkpoint.config);
   const weights = await loadWeights(device, checkpoint, architecture.tensors, { cache, leastKeptBytes: 0 });
+  await checkpoint.close();
+  return { device, architecture, weights };
+}
+
+/** Logits of the small model, loaded beside others. */
+async function loadedBeside(): Promise<number[]> {
+  const { device, architecture, weights } = await mapped();
   const sequence = new Sequence(device, architecture, (name) => weights.get(name)!, 32, 'f32');
   const logits = [...(await sequence.append(TOKENS))];
   await sequence.dispose();
   for (const tensor of weights.values()) tensor.dispose();
   device.dispose();
-  await checkpoint.close();
   return logits;
 }

@@ -22,10 +22,10 @@ import {
   type GenerationResult,
   generateTokens,
 } from './generation.ts';
+import { IdleTuning } from './idle-tuning.ts';
 import type { KvCacheType } from './kv-cache.ts';
 import type { LanguageModel } from './language-model.ts';
 import { loadWeights } from './load-weights.ts';
-import { IdleTuning } from './idle-tuning.ts';
 import { RequestQueue } from './request-queue.ts';
 import { Sequence } from './sequence.ts';
 import type { ModelSource } from './source.ts';

@@ -92,10 +92,13 @@ function sharedLoads(k: KernelBuilder, load: (byteOffset: number) => Expr): (byt
   };
 }
 
+/** Whether levels are twice their codes: these are one bit up. */
+const isDoubled = ({ codebook }: NumberFormat): boolean =>
+  codebook?.every((level, code) => level === 2 * code) ?? false;
+
 /** A format's codebook as a byte look-up of whole words; the codes themselves where there is none. */
 function levelsOf({ codebook }: NumberFormat, codes: Expr): Expr {
   if (codebook === null) return codes;
-  if (codebook.every((level, code) => level === 2 * code)) return shl(codes, 1);
   const table = Array.from({ length: 16 }, (_, code) => codebook[code] ?? 0);
   return { kind: 'lookup', type: codes.type, table, indices: codes };
 }
@@ -122,7 +125,7 @@ export function levelInstructions(format: NumberFormat): number {
   const ofQuad = (_: unknown, quad: number): number => {
     const parts = codeParts(format, quad);
     const moves = parts.reduce((sum, part) => sum + ofPart(part), 0);
-    return moves + parts.length - 1 + (format.codebook === null ? 0 : 1) + (format.codeXor === 0 ? 0 : 1);
+    return moves + parts.length - 1 + (format.codebook === null || isDoubled(format) ? 0 : 1) + (format.codeXor === 0 ? 0 : 1);
   };
   return Array.from({ length: SUB_BLOCK / QUAD }, ofQuad).reduce((sum, count) => sum + count, 0);
 }
@@ -138,11 +141,13 @@ export function panelLevels(
   at: Expr,
 ): (quad: number) => Expr {
   const word = sharedLoads(k, (byteOffset) => k.load(buffer, 'i32', add(at, byteOffset), format.panelRows));
+  const up = isDoubled(format) ? 1 : 0;
   return (quad) => {
     const parts = codeParts(format, quad).map(({ byteOffset, shift, mask, place }) =>
-      movedBits(word(byteOffset), shift - place, mask << place),
+      movedBits(word(byteOffset), shift - place - up, mask << (place + up)),
     );
     const codes = parts.reduce((joined, part) => or(joined, part));
+    if (up > 0) return codes;
     return levelsOf(format, format.codeXor === 0 ? codes : binary('xor', codes, (format.codeXor * 0x01010101) | 0));
   };
 }

@@ -15,8 +15,8 @@ import {
   floor,
   full,
   lt,
-  maximum,
-  minimum,
+  max,
+  min,
   mul,
   or,
   reduceMax,
@@ -92,7 +92,7 @@ function bipolarBlocks(groups: Value, format: NumberFormat): Value {
   const inverse = select(lt(scale, all(LEAST_SCALE)), all(0), div(all(0.5), scale));
   const steps = mul(groups, broadcast(inverse, groups.type.shape, [0, 1]));
   const codes = floor(add(steps, each(offset / 2 + 0.5)));
-  const kept = cast(minimum(maximum(codes, each(0)), each(offset)), 'i32');
+  const kept = cast(min(max(codes, each(0)), each(offset)), 'i32');
   return concat([bitcast(scale, 'u8'), bitPlanes(kept, format)], 2);
 }
 

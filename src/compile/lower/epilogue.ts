@@ -4,7 +4,7 @@
  */
 import type { DType } from '../../ir/dtype.ts';
 import type { Value } from '../../ir/graph.ts';
-import { elementCount, rowMajorStrides, type TensorType } from '../../ir/shape.ts';
+import { elementCount, rowMajorStrides, type Shape, type TensorType } from '../../ir/shape.ts';
 import { constant, type Expr, splat, vectorType } from '../../kernel/expression.ts';
 import type { KernelBuilder } from '../../kernel/language.ts';
 import type { Epilogue } from '../../kernel/template.ts';
@@ -30,12 +30,25 @@ function isRow({ constant: first, strides, dynamic }: Address, extents: readonly
   return strides.every((s, i) => s === (i < start ? 0 : within[i - start]));
 }
 
+/** Whether an address is that of the channel of each element of a row-major [batch, channels, ...space]. */
+function isChannel({ constant: first, strides, dynamic }: Address, extents: readonly number[], shape: Shape): boolean {
+  if (shape.length < 3 || first !== 0 || dynamic.length > 0) return false;
+  const inner = product(shape.slice(2));
+  const from = (size: number): number => extents.findIndex((_, i) => product(extents.slice(i)) === size);
+  const [start, end] = [from(shape[1]! * inner), inner === 1 ? extents.length : from(inner)];
+  if (start < 0 || end < start) return false;
+  const within = rowMajorStrides(extents.slice(start, end));
+  return strides.every((s, i) => s === (i < start || i >= end ? 0 : within[i - start]));
+}
+
 /** The type that a load has for the template; undefined where the template could not load it. */
 function operandType(f: Load, nest: Nest, result: TensorType): TensorType | undefined {
   if (f.dtype !== 'f32') return undefined;
   if (isLike(f.address, nest.target)) return { dtype: 'f32', shape: result.shape };
   const columns = result.shape.at(-1) ?? 1;
-  return isRow(f.address, nest.extents, columns) ? { dtype: 'f32', shape: [columns] } : undefined;
+  if (isRow(f.address, nest.extents, columns)) return { dtype: 'f32', shape: [columns] };
+  if (!isChannel(f.address, nest.extents, result.shape)) return undefined;
+  return { dtype: 'f32', shape: result.shape.slice(1).map((size, axis) => (axis === 0 ? size : 1)) };
 }
 
 /** One vector (or element) of a formula whose loads are given. */

@@ -10,6 +10,7 @@ import type { Attributes, Op } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops.ts';
 import { ropeOp } from '../../ir/rope.ts';
 import type { TensorType } from '../../ir/shape.ts';
+import { B1 } from '../../quant/bipolar-formats.ts';
 import { dequantizeOp } from '../../quant/dequantize.ts';
 import { expertLinearOp } from '../../quant/expert-linear.ts';
 import { activationFor, activationFormat, CACHE_FORMAT, packedFormat } from '../../quant/formats.ts';
@@ -133,7 +134,7 @@ function dotGeneralCases(): KernelCase[] {
 /** One format of each kind: bits, offsets, zero points, minimums, group integers, codebooks, planes of files. */
 const WEIGHTS = [
   ...['Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K', 'IQ4_NL', 'IQ4_XS', 'MXFP4'],
-  ...['I2_G32', 'I3_G64Z', 'I4_G128', 'I5_G32Z', 'I6_G32', 'I7_G64', 'I8_G32Z', 'I8_G128Z', 'I4_G32Z'],
+  ...['I2_G32', 'I3_G64Z', 'I4_G128', 'I5_G32Z', 'I6_G32', 'I7_G64', 'I8_G32Z', 'I8_G128Z', 'I4_G32Z', 'B1'],
 ].map((name) => packedFormat(name)!);
 
 /** Formats of which a few cases more are run. */
@@ -167,6 +168,19 @@ function linearPackedCases(lanes: number): KernelCase[] {
     make(0, 5, 1, q40),
     then(make(1, 11, 2, q40)),
     then(make(6, 11, 2, q40)),
+  ];
+}
+
+/** Bits counted: no rounding but that of the scales. */
+function bipolarCases(lanes: number): KernelCase[] {
+  const make = (m: number, n: number, blocks: number, x: string): KernelCase => {
+    const inputs = [tensor(packedFormat(x)!, m, 128 * blocks), tensor(panel(B1, lanes), rowsAt(n, lanes), 128 * blocks)];
+    return { template: 'linear bipolar', op: linearOp, inputs, attrs: {}, bound: REORDERED };
+  };
+  return [
+    ...[make(1, 9, 2, 'B1_A'), make(1, 13, 1, 'B2_A'), make(1, 4, 3, 'B4_A')],
+    ...[make(5, 13, 2, 'B1_A'), make(14, 6, 1, 'B4_A'), make(13, 17, 3, 'B2_A'), make(0, 5, 1, 'B1_A')],
+    { ...make(3, 8, 1, 'B1_A'), epilogue: gainResidualRelu([3], rowsAt(8, lanes)) },
   ];
 }
 
@@ -430,6 +444,7 @@ export const kernelCases = ({
   ...dotGeneralCases(),
   ...convCases(),
   ...linearPackedCases(lanes),
+  ...bipolarCases(lanes),
   ...linearAnyCases(lanes),
   ...expertLinearCases(lanes),
   ...(hasExpand ? sparseCases() : []),

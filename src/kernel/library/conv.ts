@@ -7,17 +7,18 @@
  * gemm.ts. Weights are its left operand as they lie. The patches (conv-patches.ts) are packed per work item and slice of
  * the depth, whole channels; windows of one tap that moves by one are a plain matrix.
  *
- * Arithmetic, at 16 lanes and two multiply-adds a cycle: a packed vector is a load and a store, some 3 cycles with its
- * share of the staging where L1 holds the block that is written (a panel's columns by as much depth as fits), 7 where L2
- * does. It serves `outputs` multiply-adds of half a cycle: at 64 outputs 9 % or 20 % of the time, at 512 1 % or 3 %. Small
- * blocks read the weights once more for each, so they are for weights that L2 holds. Below some 16 outputs a group packing would be
- * the larger part, and the sums run over the staged input itself (conv-direct.ts).
+ * Arithmetic, at 16 lanes and two multiply-adds a cycle: a packed vector is a load and a store. With its share of the
+ * staging that took 7 cycles where L2 holds the block that is written, and is some 3 by count where L1 does (few panels, by
+ * as much depth as fits). It serves `outputs` multiply-adds of half a cycle: at 64 outputs 18 % or 9 % of the time, at 512 3 %
+ * or 1 %. Each small block reads all weights again, so they are for weights that L2 holds. Below some 16 outputs a group
+ * packing would be the larger part, and the sums run over the staged input itself (conv-direct.ts).
  *
  * Lanes are neighbouring places of an image: 56 x 56 and 28 x 28 fill them, 14 x 14 fills 94 % of 16 lanes, 7 x 7 77 %.
  *
- * Measured on one core of a Xeon with AVX-512 (187 GFLOP/s at most, shared with others, so minima), in GFLOP/s: 3x3 64 to 64
- * at 56 x 56 143, the same at 14 x 14 with 256 170, 3x3 512 at 7 x 7 133 to 149, 1x1 256 to 64 at 56 x 56 145, 7x7 stride 2
- * 3 to 64 at 224 x 224 160, 1-D 80 to 512 over 3000 168; depthwise 3x3 at 56 x 56 53, which is 24 GB/s of its planes.
+ * Measured on one core of a Xeon with AVX-512 (187 GFLOP/s at most), which others kept busy too, so minima of each run, in
+ * GFLOP/s: 3x3 64 to 64 at 56 x 56 137 to 143, 256 to 256 at 14 x 14 150 to 171, 512 to 512 at 7 x 7 129 to 149; 1x1 256 to 64
+ * at 56 x 56 140 to 146; 7x7 stride 2 3 to 64 at 224 x 224 160 to 167; 1-D 80 to 512 over 3000 168; depthwise 3x3 at
+ * 56 x 56 53, which is 24 GB/s of its planes.
  */
 import { estimateCycles, type Work } from '../cost.ts';
 import { FLOAT_BYTES } from '../decode.ts';

@@ -10,15 +10,8 @@ import type { BufferParam } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
 import { emitGemm, type GemmSchedule, type GemmSizes, gemmSchedules, gemmWork } from './gemm.ts';
-import {
-  emitTileGemm,
-  floatResults,
-  integerResults,
-  isTileGemm,
-  type TileGemmProblem,
-  tileGemmWork,
-  tileSchedulesFor,
-} from './gemm-tile-registers.ts';
+import { emitTileGemm, floatResults, integerResults, isTileGemm, type TileGemmProblem } from './gemm-tile-registers.ts';
+import { tileGemmWork, tileSchedulesFor } from './gemm-tile-schedules.ts';
 import { kernelName } from './naming.ts';
 import type { MatrixSource } from './panel-source.ts';
 import { Results, writesFloats } from './results.ts';

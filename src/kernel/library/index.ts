@@ -3,6 +3,7 @@ import type { KernelTemplate } from '../template.ts';
 import { argmaxKernel } from './argmax.ts';
 import { attentionKernel, packedAttentionKernel } from './attention.ts';
 import { convKernel } from './conv.ts';
+import { bipolarLinear } from './bipolar-linear.ts';
 import { dotGeneral } from './dot-general.ts';
 import { expertLinearKernel } from './expert-linear.ts';
 import { linearAny } from './linear-any.ts';
@@ -24,6 +25,7 @@ export const kernelLibrary: readonly KernelTemplate[] = [
   toPanelsKernel,
   linearFloat,
   linearPacked,
+  bipolarLinear,
   linearAny,
   expertLinearKernel,
   sparseLinearKernel,

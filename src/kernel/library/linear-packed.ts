@@ -10,7 +10,6 @@
  * the machine has them (packed-tile-registers.ts).
  */
 import type { NumberFormat } from '../../quant/number-format.ts';
-import { add, binary, type Expr, i32, mul } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate } from '../template.ts';
 import { DirectProduct } from './direct-product.ts';
@@ -29,44 +28,22 @@ import { PackedTileRegisters } from './packed-tile-registers.ts';
 import { PackedTiles } from './packed-tiles.ts';
 import { RepeatedTiles } from './repeated-tiles.ts';
 import { Results, writesFloats } from './results.ts';
-import { forStreams, forTiles } from './tiles.ts';
+import { emitStreamed } from './streamed-product.ts';
 
 const formatsOf = ({ inputs: [x, w] }: KernelRequest): [NumberFormat, NumberFormat] => [
   x!.dtype as NumberFormat,
   w!.dtype as NumberFormat,
 ];
 
-/** Whole product, read in place; threads split the panels. */
-function emitDirect(k: KernelBuilder, request: KernelRequest, { tokens, panels }: DirectSchedule): void {
-  const { m, n, depth } = linearSizes(request);
+/** Whole product, read in place. */
+function emitDirect(k: KernelBuilder, request: KernelRequest, schedule: DirectSchedule): void {
   const [x, w] = formatsOf(request);
-  const [xBuffer, wBuffer] = [k.buffer('x', 'read'), k.buffer('w', 'read')];
-  const { machine } = request;
-  const { lanes } = machine;
-  const product = new DirectProduct(k, { buffer: xBuffer, format: x }, { buffer: wBuffer, format: w }, depth, machine);
-  const results = new Results(k, request);
-  const panelCount = Math.ceil(n / lanes);
-  const store = (rowStart: Expr, panel: Expr, sum: Expr): void => {
-    const put = (count: number): void => results.storeFirst(rowStart, mul(panel, lanes), sum, count);
-    if (n % lanes === 0) put(lanes);
-    else
-      k.if(
-        binary('eq', panel, panelCount - 1),
-        () => put(n % lanes),
-        () => put(lanes),
-      );
-  };
-  k.parallelRange(panelCount, panels, (begin, end) =>
-    forStreams(k, begin, end, panels, (panel, count, apart) =>
-      forTiles(k, i32(0), i32(m), tokens, m, (token, tokensHere) => {
-        const sums = product.tile(token, tokensHere, panel, count, apart);
-        for (const [t, row] of sums.entries()) {
-          const rowStart = k.let(mul(add(token, t), n));
-          for (const [p, sum] of row.entries()) store(rowStart, k.let(add(panel, mul(apart, p))), sum);
-        }
-      }),
-    ),
-  );
+  const operands = [
+    { buffer: k.buffer('x', 'read'), format: x },
+    { buffer: k.buffer('w', 'read'), format: w },
+  ] as const;
+  const product = new DirectProduct(k, ...operands, linearSizes(request).depth, request.machine);
+  emitStreamed(k, request, product, schedule);
 }
 
 /** The operands of a product whose panels are decoded once for many tokens. */

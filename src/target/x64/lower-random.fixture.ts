@@ -1,5 +1,5 @@
 /** For tests: random kernels as machine code for every feature set, as WebAssembly, and by the interpreter. */
-import { openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -59,6 +59,8 @@ export class RandomRuns {
 
   dispose(): void {
     this.#bench.dispose();
+    closeSync(this.#log);
+    rmSync(this.logPath);
   }
 
   /** Feature sets that a seed's kernel is for. Without further operations, those that only add such make the same code. */
