@@ -14,6 +14,7 @@ const sparseBytes = (zeros: number): number => SIZE * SIZE * (1 / 8 + 2 * (1 - z
 
 const weights = (zeros: number, threads: number, setBytes: number, isWhole: boolean): Contender => ({
   ...contender(isWhole ? 'all weights stored' : 'sparse', 'ours', 'sparse', {
+    device: 'x64',
     size: SIZE,
     zeros,
     threads,

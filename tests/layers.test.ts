@@ -38,6 +38,15 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** Names by package condition, other than `#platform`: what stands behind them outside of pages. */
+const TWINS: Readonly<Record<string, string>> = {
+  '#x64': 'target/x64/index.ts',
+  '#wide-kernels': 'kernel/library/wide-kernels.ts',
+  '#tuning': 'tensor/tuning.ts',
+  '#idle-tuning': 'engine/idle-tuning.ts',
+  '#mapped-weights': 'engine/mapped-weights.ts',
+};
+
 /** Where `node:` modules and names of one platform are at home. */
 const PLATFORM_CODE = /^(platform\/|target\/|web\/|server\/|cli\/|format\/hub)/;
 const PLATFORM_NAMES = /\b(process\.|Buffer\b|require\(|__dirname\b|document\.|window\.|navigator\.)/;
@@ -74,7 +83,7 @@ function readSource(path: string): SourceFile {
   }));
   const resolve = (name: string): string[] => {
     if (name === '#platform') return path === 'platform/index.ts' ? [] : ['platform/index.ts'];
-    if (name === '#x64') return ['target/x64/index.ts'];
+    if (TWINS[name] !== undefined) return [TWINS[name]];
     return name.startsWith('.') ? [normalize(join(dirname(path), name)).replaceAll('\\', '/')] : [];
   };
   return {

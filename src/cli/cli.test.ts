@@ -1,5 +1,8 @@
 /** The command line against a terminal made of strings and an engine that repeats what it is told. */
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { GenerateOptions, LoadOptions } from '../engine/index.ts';
 import { BitloomError, type ErrorCode } from '../ir/error.ts';
 import type { Engine, Reply } from './engine-face.ts';
@@ -342,6 +345,40 @@ test('what flags and their twins say of the hub reaches the engine', async () =>
   const environment = { BITLOOM_HF_TOKEN: 'hf_twin', BITLOOM_OFFLINE: '1' };
   const { source, load } = await bitloom(['run', '-hf', 'org/name:Q4_0', '-p', 'x'], fakeTerminal({ environment }));
   expect({ source, hub: load.hub }).toEqual({ source: 'org/name:Q4_0', hub: { token: 'hf_twin', offline: true } });
+});
+
+test.each([
+  [['--weight-cache', '/tmp/w'], {}, '/tmp/w'],
+  [['--weight-cache', 'off'], { BITLOOM_WEIGHT_CACHE: '/tmp/w' }, false],
+  [[], { BITLOOM_WEIGHT_CACHE: 'off' }, false],
+  [[], { BITLOOM_WEIGHT_CACHE: 'on' }, true],
+  [[], {}, undefined],
+])('where weights are kept: %j with %j', async (flags, environment, weightCache) => {
+  const { load } = await bitloom(['run', '-p', 'x', ...flags], fakeTerminal({ environment }));
+  expect(load.weightCache).toBe(weightCache);
+});
+
+describe('laid out weights', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'bitloom-cli-'));
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('are listed and removed with the models of hubs', async () => {
+    vi.stubEnv('BITLOOM_WEIGHT_CACHE', folder);
+    vi.stubEnv('HF_HUB_CACHE', join(folder, 'none'));
+    writeFileSync(join(folder, 'a-0123.panels'), 'x'.repeat(2000));
+    writeFileSync(join(folder, 'b-0123.panels'), 'x');
+    const listed = await bitloom(['cache', 'ls']);
+    expect(listed.out).toMatch(/laid out weights.*\na-0123\.panels +2\.0+ kB .*unknown\nb-0123\.panels/);
+    expect(listed.err).toBe('0 models, 2 weight files, 2.0 kB\n');
+    const json = JSON.parse((await bitloom(['cache', 'ls', '--json'])).out);
+    expect(json).toMatchObject({ sizeBytes: 2001, models: [], weights: [{ source: null }, {}] });
+    expect((await bitloom(['cache', 'rm', 'a-0123.panels'])).code).toBe(EXIT.done);
+    expect(readdirSync(folder)).toEqual(['b-0123.panels']);
+    expect((await bitloom(['cache', 'rm', 'a-0123.panels'])).code).not.toBe(EXIT.done);
+  });
 });
 
 test('tables align words to the left and numbers to the right', () => {

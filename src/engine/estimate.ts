@@ -1,4 +1,5 @@
 /** Memory that a model needs, from its header and config alone: told before loading, and why `load` refuses. */
+import { planMapping } from '#mapped-weights';
 import { platform } from '#platform';
 import { BitloomError } from '../ir/error.ts';
 import { byteLength } from '../ir/shape.ts';
@@ -7,7 +8,6 @@ import { createDevice, type Device } from '../tensor/index.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { cacheTypes, type KvCacheType } from './kv-cache.ts';
 import { findWeight, type WeightSource } from './load-weights.ts';
-import { planMapping } from './mapped-weights.ts';
 import type { LoadOptions } from './model.ts';
 import { placedBytes, stripeBytes } from './placed-weight.ts';
 import { PREFILL_CHUNK, STEP_SIZES } from './sequence.ts';

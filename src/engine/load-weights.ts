@@ -3,6 +3,7 @@
  * Packed matrices are laid in panels of rows on the way, which is what the kernels read.
  */
 
+import { type FoundWeight, type MappableSource, mapWeights } from '#mapped-weights';
 import { type LoadProgress, readTensor, type TensorEntry } from '../format/index.ts';
 import { dtypeName, isPacked } from '../ir/dtype.ts';
 import { BitloomError } from '../ir/error.ts';
@@ -11,7 +12,6 @@ import type { TensorSpec } from '../model/index.ts';
 import { isNumberFormat } from '../quant/index.ts';
 import type { DeviceBuffer } from '../target/target.ts';
 import { type Device, Storage, Tensor } from '../tensor/index.ts';
-import { type FoundWeight, type MappableSource, mapWeights } from './mapped-weights.ts';
 import { PanelLoader, type PanelSink } from './panel-loader.ts';
 import { placedBytes, placedElement, stripeBytes } from './placed-weight.ts';
 import { throwIfAborted } from './turns.ts';

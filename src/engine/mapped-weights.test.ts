@@ -238,6 +238,17 @@ describe.skipIf(!isHere)(`on x64 (skipped but on Linux)${whyNoX64}`, () => {
       return expectCopied(/^weight-cache: .* may take 25000 bytes, and the weights are \d+/);
     });
 
+    test('for another process has it in use, that one serves', async () => {
+      change((store) => ({
+        async rename(from, to) {
+          await store.rename(from, to);
+          throw new BitloomError('BAD_FILE', 'Cannot write it: it is in use.');
+        },
+      }));
+      const { logits } = await loaded(false);
+      expect(await loaded()).toMatchObject({ logits, warnings: [], mapped: 2, liveBytes: 0 });
+    });
+
     test('a checkpoint that breaks off meanwhile is told as such', async () => {
       const checkpoint = await openCheckpoint(gguf);
       truncateSync(gguf, statSync(gguf).size - 1000);

@@ -177,10 +177,16 @@ class KeptWeights {
       return known;
     }
     await makeRoom(store, layout.name, layout.sizeBytes);
-    await this.#make(store, layout);
+    const failure = await this.#make(store, layout).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (failure !== undefined && !isCacheFailure(failure)) throw failure;
+    // Even then: where a system does not replace a file that is in use, another process has made the same one.
     const made = await this.#map(store, layout);
     if (made !== undefined) return made;
-    throw new BitloomError('BAD_FILE', `${store.name} does not keep what is written to it.`, { name: layout.name });
+    const text = `${store.name} does not keep what is written to it.`;
+    throw failure ?? new BitloomError('BAD_FILE', text, { name: layout.name });
   }
 
   /** Windows of the file; undefined where it is not there, or is another one, or is broken. */

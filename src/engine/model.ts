@@ -1,4 +1,5 @@
 /** A loaded language model: the public face of the engine. */
+import { IdleTuning } from '#idle-tuning';
 import { platform } from '#platform';
 import type { HubOptions } from '../format/hub/index.ts';
 import type { LoadProgress } from '../format/index.ts';
@@ -22,7 +23,6 @@ import {
   type GenerationResult,
   generateTokens,
 } from './generation.ts';
-import { IdleTuning } from './idle-tuning.ts';
 import type { KvCacheType } from './kv-cache.ts';
 import type { LanguageModel } from './language-model.ts';
 import { loadWeights } from './load-weights.ts';

@@ -13,7 +13,7 @@ import { BitloomError } from '../ir/error.ts';
 import { placedBytes, placedElement } from './placed-weight.ts';
 
 /** To be raised whenever panels, or what of a checkpoint goes into them, change. */
-const LAYOUT_VERSION = 1;
+const LAYOUT_VERSION = 2;
 const MAGIC = new TextEncoder().encode('BITLOOM\nWEIGHTS\n');
 const HASH_BYTES = 32;
 const DATA_ALIGNMENT = 4096;

@@ -126,6 +126,14 @@ describe('vectors', () => {
     expect(evaluate((k) => unary('reduce_add', iota(k, 5))).i[0]).toBe(26);
   });
 
+  it('adds two products of words per lane, wrapping', () => {
+    const word = (high: number, low: number): Expr => i32((high << 16) | (low & 0xffff));
+    const dot = (sum: number, b: Expr, c: Expr): number => evaluate(() => ternary('dot16', i32(sum), b, c)).i[0]!;
+    expect(dot(1000, word(-3, 7), word(11, -13))).toBe(1000 - 33 - 91);
+    expect(dot(-1, word(-32768, -32768), word(-32768, -32768))).toBe(2 ** 31 - 1);
+    expect(evaluate(() => unary('popcount', splat(i32(-2), 4))).i[3]).toBe(31);
+  });
+
   it('adds four signed products per lane and refuses codes beyond the limit', () => {
     fc.assert(
       fc.property(

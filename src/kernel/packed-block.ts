@@ -125,7 +125,13 @@ export function levelInstructions(format: NumberFormat): number {
   const ofQuad = (_: unknown, quad: number): number => {
     const parts = codeParts(format, quad);
     const moves = parts.reduce((sum, part) => sum + ofPart(part), 0);
-    return moves + parts.length - 1 + (format.codebook === null || isDoubled(format) ? 0 : 1) + (format.codeXor === 0 ? 0 : 1);
+    return (
+      moves +
+      parts.length -
+      1 +
+      (format.codebook === null || isDoubled(format) ? 0 : 1) +
+      (format.codeXor === 0 ? 0 : 1)
+    );
   };
   return Array.from({ length: SUB_BLOCK / QUAD }, ofQuad).reduce((sum, count) => sum + count, 0);
 }

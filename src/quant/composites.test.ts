@@ -7,6 +7,8 @@ import { elementsOf, type HostTensor } from '../ir/host-tensor.ts';
 import { interpret } from '../ir/interpreter/interpret.ts';
 import {
   ACTIVATION_FORMATS,
+  B1,
+  BIPOLAR_ACTIVATIONS,
   CACHE_FORMAT,
   dequantize,
   linear,
@@ -59,6 +61,37 @@ describe('dequantize', () => {
       unpack('f16', pack('f16', values, 32), 6, 32),
     );
     expect(run(dequantize, host(Q4_0, [2, 3, 32], values)).type.shape).toEqual([2, 3, 32]);
+  });
+});
+
+describe('quantize to bipolar numbers', () => {
+  it.each(named(BIPOLAR_ACTIVATIONS))('%s gives the nearest odd multiples of the scale', (_, format) => {
+    const x = ramp(3 * 256);
+    const made = run((v) => quantize(v, format), host('f32', [3, 256], x));
+    const packed = pack(format, x, 256);
+    if (format.bits > 1) expect(Buffer.compare(made.bytes, packed)).toBe(0);
+    const [values, wanted] = [made.bytes, packed].map((bytes) => unpack(format, Uint8Array.from(bytes), 3, 256));
+    for (const [i, value] of values!.entries()) expect(value).toBeCloseTo(wanted![i]!, 5);
+    expect(new Set(values!.subarray(0, 128)).size).toBe(2 ** format.bits);
+  });
+
+  it('is refused for weights', () => {
+    expect(() => quantize(input(0, 'x', 'f32', [1, 128]), B1)).toThrow(/pack weights ahead of time/);
+  });
+
+  it('multiplies by bits as the numbers say', () => {
+    const [x, w] = [host('f32', [2, 256], ramp(512)), host(B1, [3, 256], ramp(768))];
+    const product = elementsOf(run((v, u) => linear(quantize(v, BIPOLAR_ACTIVATIONS[1]!), u), x, w));
+    const numbers = (t: HostTensor): Float32Array => Float32Array.from(elementsOf(t));
+    const rows = numbers(run((v) => dequantize(quantize(v, BIPOLAR_ACTIVATIONS[1]!)), x));
+    const columns = numbers(run(dequantize, w));
+    for (let m = 0; m < 2; m++) {
+      for (let n = 0; n < 3; n++) {
+        let sum = 0;
+        for (let k = 0; k < 256; k++) sum += rows[256 * m + k]! * columns[256 * n + k]!;
+        expect(product[3 * m + n]).toBeCloseTo(sum, 2);
+      }
+    }
   });
 });
 

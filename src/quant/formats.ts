@@ -101,7 +101,11 @@ export const WEIGHT_FORMATS: readonly WeightFormat[] = [
   unpacked('F32', 0, 'f32'),
   unpacked('F16', 1, 'f16'),
   unpacked('BF16', 30, 'bf16'),
-  ...[...GGUF_FORMATS, ...GROUP_INTS, B1].map((element) => ({ name: element.name, ggufType: element.ggufType, element })),
+  ...[...GGUF_FORMATS, ...GROUP_INTS, B1].map((element) => ({
+    name: element.name,
+    ggufType: element.ggufType,
+    element,
+  })),
 ];
 
 /** The weight format called `name`, any case. Throws UNSUPPORTED_DTYPE naming what exists. */

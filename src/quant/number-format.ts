@@ -157,7 +157,10 @@ export function planesFor(bits: number, byteOffset: number): Plane[] {
 }
 
 /** Where a plane has its bits of one element of a block. */
-function placeOf({ bits, byteOffset, period, stride, quads }: Plane, element: number): { byteOffset: number; shift: number } {
+function placeOf(
+  { bits, byteOffset, period, stride, quads }: Plane,
+  element: number,
+): { byteOffset: number; shift: number } {
   if (quads) {
     const { word, shift } = quads[Math.floor((element % SUB_BLOCK) / QUAD)]!;
     const subBlock = byteOffset + Math.floor(element / SUB_BLOCK) * stride;

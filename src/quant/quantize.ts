@@ -87,8 +87,7 @@ function bipolarBlocks(groups: Value, format: NumberFormat): Value {
   const all = (value: number): Value => full('f32', [rows, blocks], value);
   const each = (value: number): Value => full('f32', groups.type.shape, value);
   const sizes = abs(groups);
-  const scale =
-    bits === 1 ? div(reduceSum(sizes, [2]), all(blockSize)) : div(reduceMax(sizes, [2]), all(offset));
+  const scale = bits === 1 ? div(reduceSum(sizes, [2]), all(blockSize)) : div(reduceMax(sizes, [2]), all(offset));
   const inverse = select(lt(scale, all(LEAST_SCALE)), all(0), div(all(0.5), scale));
   const steps = mul(groups, broadcast(inverse, groups.type.shape, [0, 1]));
   const codes = floor(add(steps, each(offset / 2 + 0.5)));

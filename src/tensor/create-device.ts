@@ -1,11 +1,11 @@
 /** Makes a device by name. */
+import { DeviceTuning } from '#tuning';
 import { X64Target } from '#x64';
 import { BitloomError } from '../ir/error.ts';
 import { MAXIMUM_BYTES, WasmTarget } from '../target/wasm/index.ts';
 import { CompiledDevice, processDials } from './compiled-device.ts';
 import type { Device, DeviceName } from './device.ts';
 import { InterpreterDevice } from './interpreter-device.ts';
-import { DeviceTuning } from './tuning.ts';
 
 export interface DeviceOptions {
   /** Default: as many as the machine has cores. */

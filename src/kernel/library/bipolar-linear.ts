@@ -8,15 +8,15 @@
  * times 32 products as there are lanes, where counting takes one, 11 where it takes a table (AVX2).
  * Source: bipolar-INT arbitrary-precision GEMM (atlas, engine 3).
  */
-import { BIPOLAR_ACTIVATIONS, B1 } from '../../quant/bipolar-formats.ts';
+import { B1, BIPOLAR_ACTIVATIONS } from '../../quant/bipolar-formats.ts';
 import { isNumberFormat, type NumberFormat, panelBlockBytes } from '../../quant/number-format.ts';
 import { rankSchedules, type Work } from '../cost.ts';
-import { add, binary, constant, type Expr, fma, i32, mul, shl, sub, unary, vectorType } from '../expression.ts';
+import { add, binary, constant, type Expr, fma, mul, shl, sub, unary, vectorType } from '../expression.ts';
 import { KernelBuilder, type Variable } from '../language.ts';
 import type { Machine } from '../machine.ts';
 import { loadField } from '../packed-block.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
-import { linearSizes } from './linear-float.ts';
+import { linearSizes } from './linear-sizes.ts';
 import { kernelName } from './naming.ts';
 import { type PackedOperand, panelBytes, repeated } from './packed-product.ts';
 import { writesFloats } from './results.ts';

@@ -174,7 +174,10 @@ function linearPackedCases(lanes: number): KernelCase[] {
 /** Bits counted: no rounding but that of the scales. */
 function bipolarCases(lanes: number): KernelCase[] {
   const make = (m: number, n: number, blocks: number, x: string): KernelCase => {
-    const inputs = [tensor(packedFormat(x)!, m, 128 * blocks), tensor(panel(B1, lanes), rowsAt(n, lanes), 128 * blocks)];
+    const inputs = [
+      tensor(packedFormat(x)!, m, 128 * blocks),
+      tensor(panel(B1, lanes), rowsAt(n, lanes), 128 * blocks),
+    ];
     return { template: 'linear bipolar', op: linearOp, inputs, attrs: {}, bound: REORDERED };
   };
   return [

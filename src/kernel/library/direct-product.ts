@@ -121,7 +121,7 @@ export class DirectProduct {
       }
     }
     const isWhole = sumsWholeNumbers(w);
-    /** What all tokens share is computed before; for one token where it is used, so that it needs no register before. */
+    // What all tokens share is computed before; for one token where it is used, so that it needs no register before.
     const of = (make: (p: number, span: number) => Expr): ((p: number, span: number) => Expr) => {
       if (scaled.length === 1) return make;
       const all = scaled[0]!.map((_, p) => spans.map((span) => k.let(make(p, span))));
@@ -133,7 +133,10 @@ export class DirectProduct {
     const least = w.subMin ? group(w.subMin) : hasLeast(w) ? of(reader.least) : undefined;
     const sumOf = (pairs: readonly (readonly [Expr, Expr])[]): Expr =>
       isWhole
-        ? unary('to_f32', pairs.reduce((sum, [a, b]) => ternary('dot16', sum, a, b), zero))
+        ? unary(
+            'to_f32',
+            pairs.reduce((sum, [a, b]) => ternary('dot16', sum, a, b), zero),
+          )
         : sumOfProducts(pairs);
     const asNumber = (sum: Expr): Expr => (isWhole ? sum : unary('to_f32', sum));
     for (const [t, row] of scaled.entries()) {
@@ -142,7 +145,7 @@ export class DirectProduct {
       for (const [p, sum] of row.entries()) {
         const products = spans.map((span) => [asNumber(dots[span]![t]![p]!), step(p, span)] as const);
         const below = shifts.map((shift, span) => [shift, least!(p, span)] as const);
-        const shifted = sums.shifted?.[t]![p]!;
+        const shifted = sums.shifted?.[t]?.[p];
         k.set(sum, fma(sumOf(shifted ? products : [...products, ...below]), scale, sum));
         if (shifted) k.set(shifted, fma(sumOf(below), scale, shifted));
       }

@@ -3,6 +3,15 @@
  * either operand transposed and one batch axis. Runs through the blocked product of gemm.ts; on machines with tiles that of
  * bf16 by bf16 may run in them, and that of bytes by bytes does (gemm-tile-registers.ts).
  */
+import {
+  emitTileGemm,
+  floatResults,
+  integerResults,
+  isTileGemm,
+  type TileGemmProblem,
+  tileGemmWork,
+  tileSchedulesFor,
+} from '#wide-kernels';
 import { rowMajorStrides, type Shape, type TensorType } from '../../ir/shape.ts';
 import { rankSchedules, type Work } from '../cost.ts';
 import { type FloatType, isFloatType } from '../decode.ts';
@@ -10,8 +19,6 @@ import type { BufferParam } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
 import { emitGemm, type GemmSchedule, type GemmSizes, gemmSchedules, gemmWork } from './gemm.ts';
-import { emitTileGemm, floatResults, integerResults, isTileGemm, type TileGemmProblem } from './gemm-tile-registers.ts';
-import { tileGemmWork, tileSchedulesFor } from './gemm-tile-schedules.ts';
 import { kernelName } from './naming.ts';
 import type { MatrixSource } from './panel-source.ts';
 import { Results, writesFloats } from './results.ts';

@@ -1,9 +1,9 @@
 /** The hot kernels, in the order in which the compiler asks them. */
+import { bipolarLinear, sparseLinearKernel } from '#wide-kernels';
 import type { KernelTemplate } from '../template.ts';
 import { argmaxKernel } from './argmax.ts';
 import { attentionKernel, packedAttentionKernel } from './attention.ts';
 import { convKernel } from './conv.ts';
-import { bipolarLinear } from './bipolar-linear.ts';
 import { dotGeneral } from './dot-general.ts';
 import { expertLinearKernel } from './expert-linear.ts';
 import { linearAny } from './linear-any.ts';
@@ -15,7 +15,6 @@ import { quantizeKernel } from './quantize.ts';
 import { ropeKernel } from './rope.ts';
 import { dequantizeKernel, embeddingKernel, gatherRows } from './rows.ts';
 import { softmaxKernel } from './softmax.ts';
-import { sparseLinearKernel } from './sparse-linear.ts';
 import { toPanelsKernel } from './to-panels.ts';
 
 export { type CaseEpilogue, type CaseInput, type KernelCase, kernelCases } from './cases.ts';

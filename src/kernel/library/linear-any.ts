@@ -6,7 +6,7 @@ import type { NumberFormat } from '../../quant/number-format.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelTemplate } from '../template.ts';
 import { emitGemm, type GemmSchedule, gemmSchedules } from './gemm.ts';
-import { linearSizes } from './linear-float.ts';
+import { linearSizes } from './linear-sizes.ts';
 import { kernelName } from './naming.ts';
 import { denseSource, isReadable } from './panel-source.ts';
 import { Results, writesFloats } from './results.ts';

@@ -3,25 +3,19 @@
  * rows (row-dots.ts), many as a blocked product (gemm.ts); 16-bit weights widen in registers or while packing. Where both are
  * bf16 and the machine has tiles, these multiply them as they are (gemm-tile-registers.ts).
  */
-import { elementCount } from '../../ir/shape.ts';
+import { emitTileGemm, floatResults, isTileGemm, tileGemmWork, tileSchedulesFor } from '#wide-kernels';
 import { rankSchedules, type Work } from '../cost.ts';
 import { type FloatType, isFloatType } from '../decode.ts';
 import type { BufferParam } from '../expression.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
 import { emitGemm, type GemmSchedule, gemmSchedules, gemmWork } from './gemm.ts';
-import { emitTileGemm, floatResults, isTileGemm } from './gemm-tile-registers.ts';
-import { tileGemmWork, tileSchedulesFor } from './gemm-tile-schedules.ts';
+import { linearSizes } from './linear-sizes.ts';
 import { kernelName } from './naming.ts';
 import { denseSource } from './panel-source.ts';
 import { Results, writesFloats } from './results.ts';
 import { emitRowDots, type RowDotSchedule, rowDotSchedules, rowDotWork } from './row-dots.ts';
 import type { TileSource } from './tile-squares.ts';
-
-/** Sizes of x [..., depth] by w [n, depth]. */
-export function linearSizes({ inputs: [x, w] }: KernelRequest): { m: number; n: number; depth: number } {
-  return { m: elementCount(x!.shape.slice(0, -1)), n: w!.shape[0]!, depth: w!.shape[1]! };
-}
 
 /**
  * Dot products of bf16 pairs save the widening, but give fewer products a cycle than f32 on some cores (14 instead of 32

@@ -9,24 +9,22 @@
  * repeat an operand takes an instruction, with repeated activations (repeated-tiles.ts) elsewhere, and in tile registers where
  * the machine has them (packed-tile-registers.ts).
  */
+import { inTileRegisters, PackedTileRegisters, RepeatedTiles } from '#wide-kernels';
 import type { NumberFormat } from '../../quant/number-format.ts';
 import { KernelBuilder } from '../language.ts';
 import type { KernelRequest, KernelTemplate } from '../template.ts';
 import { DirectProduct } from './direct-product.ts';
-import { linearSizes } from './linear-float.ts';
+import { linearSizes } from './linear-sizes.ts';
 import { kernelName } from './naming.ts';
 import { canMultiply, type TiledProduct, unitSizes } from './packed-product.ts';
 import {
   type DirectSchedule,
-  inTileRegisters,
   isDiagonal,
   isDirect,
   packedSchedules,
   type RepeatedSchedule,
 } from './packed-schedules.ts';
-import { PackedTileRegisters } from './packed-tile-registers.ts';
 import { PackedTiles } from './packed-tiles.ts';
-import { RepeatedTiles } from './repeated-tiles.ts';
 import { Results, writesFloats } from './results.ts';
 import { emitStreamed } from './streamed-product.ts';
 

@@ -3,17 +3,23 @@
  * tiles on diagonals for vectors of 4 lanes (packed-tiles.ts), tiles of repeated activations for wider ones
  * (repeated-tiles.ts), tile registers where there are any (packed-tile-registers.ts).
  */
-import { type NumberFormat, SUB_BLOCK } from '../../quant/number-format.ts';
-import { rankSchedules, TILE_DOT_CYCLES, type Work } from '../cost.ts';
+import { inTileRegisters, type TileRegisterSchedule, tileRegisterSchedules, tileRegisterWork } from '#wide-kernels';
+import type { NumberFormat } from '../../quant/number-format.ts';
+import { rankSchedules, type Work } from '../cost.ts';
 import type { Machine } from '../machine.ts';
-import { levelInstructions } from '../packed-block.ts';
 import type { KernelRequest, Schedule } from '../template.ts';
-import { TILES } from '../tile.ts';
-import { linearSizes } from './linear-float.ts';
-import { dotOf, hasLeast, panelBytes, type UnitSizes, unitSizes } from './packed-product.ts';
-import { productBytes, type TileRegisterSizes } from './packed-tile-registers.ts';
+import {
+  CHUNK_START,
+  chunkOf,
+  EXPOSED_LOADS,
+  LEAST_TOKENS,
+  type Problem,
+  problemOf,
+  RECORD,
+  WAIT_PER_BYTE,
+} from './packed-problem.ts';
+import { dotOf } from './packed-product.ts';
 import type { TileSizes } from './packed-tiles.ts';
-import { hasSignedLevels, stagedUnitBytes } from './panel-stage.ts';
 import { type RepeatedSizes, tileRegisters } from './repeated-tiles.ts';
 import { recordBytes } from './token-records.ts';
 import { tokenLayout } from './token-stage.ts';
@@ -25,50 +31,13 @@ export interface DirectSchedule extends Schedule {
 }
 export type DiagonalSchedule = TileSizes & Schedule;
 export type RepeatedSchedule = RepeatedSizes & Schedule;
-export type TileRegisterSchedule = TileRegisterSizes & Schedule;
 export type PackedSchedule = DirectSchedule | DiagonalSchedule | RepeatedSchedule | TileRegisterSchedule;
 
 export const isDirect = (schedule: Schedule): schedule is DirectSchedule => 'tokens' in schedule;
-export const inTileRegisters = (schedule: Schedule): schedule is TileRegisterSchedule => 'tilePanels' in schedule;
 export const isDiagonal = (schedule: Schedule): schedule is DiagonalSchedule => 'fours' in schedule;
 
 /** Tokens and lanes of one square of a diagonal tile. */
 const FOUR = 4;
-
-interface Problem {
-  readonly m: number;
-  readonly depth: number;
-  readonly x: NumberFormat;
-  readonly w: NumberFormat;
-  readonly sizes: UnitSizes;
-  readonly machine: Machine;
-  readonly panelCount: number;
-  /** 1 where weights have a minimum or a zero point, else 0. */
-  readonly least: number;
-  /** Instructions that decode a unit of a panel, and those among them that compute. */
-  readonly decode: number;
-  readonly decodeArithmetic: number;
-  /** Bytes of all panels, and whether they lie beyond L2. */
-  readonly wBytes: number;
-  readonly isFar: boolean;
-}
-
-function problemOf(request: KernelRequest): Problem {
-  const { m, n, depth } = linearSizes(request);
-  const { machine } = request;
-  const [x, w] = request.inputs.map((t) => t.dtype) as [NumberFormat, NumberFormat];
-  const sizes = unitSizes(x, w, depth);
-  const panelCount = Math.ceil(n / machine.lanes);
-  const wBytes = panelCount * panelBytes(w, depth);
-  const levels = ((4 * sizes.quads) / SUB_BLOCK) * levelInstructions(w);
-  return {
-    ...{ m, depth, x, w, sizes, machine, panelCount, wBytes },
-    least: hasLeast(w) ? 1 : 0,
-    decode: levels + sizes.quads * (w.bits / 8) + sizes.spans * 5 + 10,
-    decodeArithmetic: levels + 3 * sizes.spans,
-    isFar: wBytes > machine.l2Bytes,
-  };
-}
 
 /**
  * Multiplications and instructions of one dot product: a machine of 7-bit dots takes multiplies of bytes and of 16-bit
@@ -86,9 +55,6 @@ interface DotCost {
 
 /** How many chains one sum is worth: where its products are made first, it waits for an addition only. */
 const chainsOf = ({ multiplies }: DotCost): number => (multiplies > 1 ? 4 : 1);
-
-/** The part of the loads that delays arithmetic where there are two units for each. */
-const EXPOSED_LOADS = 0.25;
 
 /**
  * Decodes levels for each tile of tokens, repeats activations for each tile of panels, multiplies, and applies scales.
@@ -118,9 +84,6 @@ function directWork(problem: Problem, { tokens, panels }: DirectSchedule): Work 
   };
 }
 
-/** Instructions that fit the time in which a tile starts on another chunk of the depth. */
-const CHUNK_START = 100;
-
 function diagonalWork(problem: Problem, schedule: DiagonalSchedule): Work {
   const { m, depth, w, sizes, machine, panelCount, least, decode, wBytes, isFar } = problem;
   const { units, quads, spans } = sizes;
@@ -143,12 +106,6 @@ function diagonalWork(problem: Problem, schedule: DiagonalSchedule): Work {
     items: Math.ceil(panelCount / schedule.panels),
   };
 }
-
-/** Instructions that lay out the terms of one unit of one token (token-records.ts). */
-const RECORD = 6;
-
-/** Multiplications that fit half the time in which a byte comes from memory: decoding apart from products waits for it. */
-const WAIT_PER_BYTE = 1 / 6;
 
 /**
  * Per unit, token and panel `quads` dot products and 2 multiply-adds (3 with a minimum) a span, which share two units.
@@ -190,41 +147,6 @@ function repeatedWork(problem: Problem, { tileTokens, panels, chunk, block }: Re
   };
 }
 
-/**
- * Per group, token and panel three vector operations (four with a minimum), beside products of tiles, stores of their sums
- * and loads: the longest of these, in vector operations, of which there are two a cycle.
- */
-function tileRegisterWork(problem: Problem, { tilePanels, chunk, block }: TileRegisterSchedule): Work {
-  const { m, depth, x, w, sizes, machine, panelCount, least, decode, decodeArithmetic, wBytes, isFar } = problem;
-  const { units, quads, spans } = sizes;
-  const [tiles, blocks, panelTiles] = [Math.ceil(m / TILES.rows), Math.ceil(m / block), panelCount / tilePanels];
-  const groups = units * spans * panelCount;
-  const products = w.groupSize / productBytes(w);
-  const arithmetic = groups * m * (3 + least);
-  const loads = groups * (m * (2 + least + products) + tiles * products * (productBytes(w) / 4));
-  const dots = 2 * TILE_DOT_CYCLES * groups * tiles * products;
-  const stores = 2 * groups * m;
-  const starts = (panelCount * tiles * depth) / (chunk * w.blockSize);
-  const stages = units * panelCount * blocks;
-  const signs = w.offset === 0 ? 0 : 3 * quads;
-  const farBytes = isFar ? wBytes * blocks : 0;
-  const rows = m * units * (x.blockBytes + recordBytes(w, sizes));
-  return {
-    multiplies:
-      Math.max(arithmetic, loads, dots, stores) +
-      loads * EXPOSED_LOADS +
-      stages * (decodeArithmetic + signs) +
-      farBytes * WAIT_PER_BYTE +
-      starts * (CHUNK_START / 2),
-    instructions:
-      arithmetic + loads + 2 * stores + stages * (decode + quads + signs) + units * machine.threads * m * RECORD,
-    chains: TILES.rows,
-    nearBytes: rows * panelTiles + wBytes * blocks - farBytes,
-    farBytes,
-    items: Math.ceil(panelTiles),
-  };
-}
-
 function packedWork(problem: Problem, schedule: PackedSchedule): Work {
   if (inTileRegisters(schedule)) return tileRegisterWork(problem, schedule);
   if (isDirect(schedule)) return directWork(problem, schedule);
@@ -244,13 +166,6 @@ function directSchedules({ m, sizes, machine }: Problem): DirectSchedule[] {
   return candidates;
 }
 
-/** Blocks of the depth, at most `most`, of which `panels` staged panels fit half of L1. */
-function chunkOf({ w, sizes, machine }: Problem, panels: number): number {
-  const blockBytes = sizes.unitsPerBlock * stagedUnitBytes(w, sizes);
-  const chunk = Math.max(1, Math.floor(machine.l1Bytes / 2 / panels / blockBytes));
-  return Math.min(chunk, Math.max(1, sizes.units / sizes.unitsPerBlock));
-}
-
 /** Squares of tokens and rows; as many tokens are staged at once as half of L2 holds. */
 function diagonalSchedules(problem: Problem): DiagonalSchedule[] {
   const { m, w, sizes, machine } = problem;
@@ -265,9 +180,6 @@ function diagonalSchedules(problem: Problem): DiagonalSchedule[] {
   }
   return candidates;
 }
-
-/** Tokens from which decoding panels apart from products may pay. */
-const LEAST_TOKENS = 4;
 
 /**
  * For 1 to 3 panels the most tokens that registers hold, and the number that cuts m evenly into as many tiles; even blocks
@@ -290,19 +202,6 @@ function repeatedSchedules(problem: Problem): RepeatedSchedule[] {
     }
   }
   return candidates;
-}
-
-/** For 1 to 4 panels; even blocks of whole tiles of tokens, of which half of L2 holds rows and records. */
-function tileRegisterSchedules(problem: Problem): TileRegisterSchedule[] {
-  const { m, x, w, sizes, machine } = problem;
-  if (!machine.tiles || m < LEAST_TOKENS || !(w.offset === 0 || hasSignedLevels(w))) return [];
-  const tiles = Math.ceil(m / TILES.rows);
-  const tokenBytes = Math.max(1, sizes.units * (x.blockBytes + recordBytes(w, sizes)));
-  return [1, 2, 4].map((tilePanels) => {
-    const held = Math.max(1, Math.floor(machine.l2Bytes / 2 / tokenBytes / TILES.rows));
-    const block = Math.min(m, Math.ceil(tiles / Math.ceil(tiles / held)) * TILES.rows);
-    return { tilePanels, chunk: chunkOf(problem, tilePanels), block };
-  });
 }
 
 /** All candidates, best first. */

@@ -5,7 +5,7 @@
 import { add, binary, type Expr, i32, mul } from '../expression.ts';
 import type { KernelBuilder } from '../language.ts';
 import type { KernelRequest } from '../template.ts';
-import { linearSizes } from './linear-float.ts';
+import { linearSizes } from './linear-sizes.ts';
 import { Results } from './results.ts';
 import { forStreams, forTiles } from './tiles.ts';
 

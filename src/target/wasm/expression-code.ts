@@ -284,7 +284,9 @@ export class ExpressionCode {
     this.emit(signed);
     code.tee(s).i32(8).op('i16x8.shl').i32(8).op('i16x8.shr_s');
     this.emit(codes);
-    code.tee(u).i32(8).op('i16x8.shl').i32(8).op('i16x8.shr_u').op('i32x4.dot_i16x8_s');
+    code.tee(u);
+    this.#splatConstant(I32X4, 0x00ff00ff);
+    code.op('v128.and').op('i32x4.dot_i16x8_s');
     code.get(s).i32(8).op('i16x8.shr_s').get(u).i32(8).op('i16x8.shr_u').op('i32x4.dot_i16x8_s');
     code.op('i32x4.add').op('i32x4.add');
   }
