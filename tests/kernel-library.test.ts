@@ -49,9 +49,21 @@ async function runCases(
   return results;
 }
 
+/** Cases with their operands and results, made once for all targets of as many lanes. */
+const made = new Map<string, { readonly cases: readonly KernelCase[]; readonly data: readonly CaseData[] }>();
+
+function casesFor(machine: Machine): { readonly cases: readonly KernelCase[]; readonly data: readonly CaseData[] } {
+  const key = `${machine.lanes} ${machine.hasExpand} ${machine.tiles}`;
+  const known = made.get(key);
+  if (known) return known;
+  const cases = kernelCases(machine);
+  const all = { cases, data: cases.map(caseData) };
+  made.set(key, all);
+  return all;
+}
+
 async function check(target: Target): Promise<void> {
-  const cases = kernelCases(target.machine);
-  const data = cases.map(caseData);
+  const { cases, data } = casesFor(target.machine);
   const results = await runCases(cases, data, target);
   results.forEach((bytes, i) => {
     const { template, inputs, bound } = cases[i]!;
@@ -77,9 +89,12 @@ const hasTiles = 'host' in support && detectCpu(support.host).amx;
 const whyNoTiles = hasTiles ? '' : ' (skipped: the processor has no AMX)';
 
 describe.skipIf(whyNot !== '')(`hot kernels on x64${whyNot}`, () => {
-  it.each((['avx2', 'avx512'] as const).flatMap((level) => [1, 2].map((threads) => [level, threads] as const)))(
-    'are right on %s with %i threads, and stay in their buffers',
-    async (level, threads) => check(await X64Target.create({ level, threads, isGuarded: true })),
+  it.each([
+    ['avx2', 2],
+    ['avx512', 1],
+    ['avx512', 2],
+  ] as const)('are right on %s with %i threads, and stay in their buffers', async (level, threads) =>
+    check(await X64Target.create({ level, threads, isGuarded: true })),
   );
 
   it('are right with emulated tiles', async () =>

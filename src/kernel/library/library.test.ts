@@ -21,10 +21,9 @@ describe('hot kernels against their ops', () => {
   });
 });
 
+// With all schedules and small caches, too: library.long.test.ts. On machine code: tests/kernel-library.test.ts.
 describe.each([AVX2, AVX512])('hot kernels for $lanes lanes against their ops', (machine) => {
-  const small = withSmallCaches(machine, 4096);
-  it.each(kernelCases(machine).map((c) => [caseName(c), c] as const))('%s', (_, kernelCase) => {
-    const data = caseData(kernelCase);
-    for (const each of [machine, small]) checkCase(kernelCase, data, each, 1);
-  });
+  it.each(kernelCases(machine).map((c) => [caseName(c), c] as const))('%s', (_, kernelCase) =>
+    checkCase(kernelCase, caseData(kernelCase), machine, 1),
+  );
 });
