@@ -50,7 +50,13 @@ if (!existsSync(`${here}peers/node_modules/@wllama`)) {
 }
 const bench = spawn(process.execPath, [`${outdir}/main.mjs`, ...process.argv.slice(2)], {
   stdio: 'inherit',
-  env: { ...process.env, BITLOOM_NODE_NEWEST: newestNode(), BITLOOM_REPOSITORY: repository },
+  // A contender that tunes itself while another is measured would slow that one.
+  env: {
+    ...process.env,
+    BITLOOM_NODE_NEWEST: newestNode(),
+    BITLOOM_REPOSITORY: repository,
+    BITLOOM_TUNING: 'off',
+  },
 });
 // Whoever ends this script means the bench: it would go on, and disturb what is measured next.
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => bench.kill(signal));

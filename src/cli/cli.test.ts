@@ -135,7 +135,21 @@ describe('bitloom run', () => {
   test('passes every option on, under its own name or a familiar one', async () => {
     const { code, calls, load, source } = await bitloom(
       ['run', 'm.gguf', '-p', 'x', '-n', '9', '--temp=0.5', '--top-k', '3', '--top-p', '0.9', '--min-p', '0.1'].concat(
-        ['--repeat-penalty', '1.1', '-s', '42', '--stop', 'a', '--stop', 'b', '--ignore-eos', '--raw', '-t', '2'],
+        [
+          '--repeat-penalty',
+          '1.1',
+          '-s',
+          '42',
+          '--stop',
+          'a',
+          '--stop',
+          'b',
+          '--ignore-eos',
+          '--raw',
+          '-t',
+          '2',
+          '--deterministic',
+        ],
         ['--device', 'wasm', '-c', '256', '-ctk', 'q8_0', '-ctv', 'q8_0', '--frequency-penalty', '0.5'],
         [
           '--presence-penalty',
@@ -171,6 +185,7 @@ describe('bitloom run', () => {
       raw: true,
     });
     expect(load).toMatchObject({ device: 'wasm', threads: 2, contextLength: 256, kvCacheType: 'q8_0' });
+    expect(load.isDeterministic).toBe(true);
   });
 
   test('what nobody asked for is left to the model, but for a seed that is told', async () => {

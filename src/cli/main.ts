@@ -105,6 +105,7 @@ function runCommand(
     .addOption(option('--raw', 'take the prompt as it stands, without the chat template'))
     .addOption(new Option('--device <name>', 'what computes').choices(['auto', 'x64', 'wasm', 'interpreter']))
     .addOption(option('-t, --threads <n>', 'threads that compute', integer(1, 1024)))
+    .addOption(option('--deterministic', 'the same text whatever number of threads computes, a little slower'))
     .addOption(option('-c, --context <n>', 'tokens of prompt and reply together', integer(1, 2 ** 31)))
     .addOption(new Option('--kv-cache <type>', 'how keys and values are cached').choices(CACHE_TYPES))
     .addOption(new Option('--cache-type-k <type>', 'the same, as llama.cpp calls it; also -ctk').choices(CACHE_TYPES))

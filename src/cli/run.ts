@@ -28,6 +28,7 @@ export interface RunOptions extends HubFlags {
   readonly stop?: readonly string[];
   readonly device?: 'auto' | 'x64' | 'wasm' | 'interpreter';
   readonly threads?: number;
+  readonly deterministic?: boolean;
   readonly context?: number;
   readonly kvCache?: KvCacheType;
   /** llama.cpp's names for `kvCache`, which must agree. */
@@ -90,10 +91,11 @@ async function findPrompt(
 }
 
 function loadOptions(options: RunOptions, terminal: Terminal, signal: AbortSignal): LoadOptions {
-  const { device, threads, context: contextLength, weightCache } = options;
+  const { device, threads, deterministic: isDeterministic, context: contextLength, weightCache } = options;
   return {
     device,
     threads,
+    isDeterministic,
     contextLength,
     kvCacheType: cacheType(options),
     weightCache,

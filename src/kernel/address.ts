@@ -249,6 +249,7 @@ function expressionsOf(s: Statement): readonly Expr[] {
     case 'while':
     case 'if':
       return [s.condition];
+    case 'prefetch':
     case 'tileLoad':
     case 'tileStore':
       return [s.byteOffset];

@@ -211,6 +211,14 @@ describe('bounds', () => {
     expect(() => runKernel(k.finish(), [new Uint8Array(7)])).toThrow(/bytes 4..8 of buffer out, which has 7/);
   });
 
+  it('lets a hint of what will be read point anywhere', () => {
+    const k = new KernelBuilder('hint', 4);
+    const out = k.buffer('out', 'write');
+    k.prefetch(out, i32(1 << 20));
+    k.store(out, 'f32', 0, f32(1));
+    expect(() => runKernel(k.finish(), [new Uint8Array(4)])).not.toThrow();
+  });
+
   it('refuses stores to buffers that are only read', () => {
     const k = new KernelBuilder('write to input', 4);
     k.store(k.buffer('in', 'read'), 'f32', 0, f32(1));

@@ -104,6 +104,8 @@ class StatementRunner {
         ];
         return (f) => (condition(f) ? then(f) : otherwise(f));
       }
+      case 'prefetch':
+        return () => {};
       case 'barrier':
         throw new BitloomError('INVALID_GRAPH', 'a barrier must be compiled as resumable');
       default:

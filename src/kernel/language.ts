@@ -55,6 +55,8 @@ export type Statement =
       readonly then: readonly Statement[];
       readonly otherwise: readonly Statement[];
     }
+  /** A hint that the bytes at an address will be read soon. It means nothing: the address may lie in no buffer. */
+  | { readonly kind: 'prefetch'; readonly buffer: BufferParam; readonly byteOffset: Expr }
   | { readonly kind: 'barrier' }
   | TileStatement;
 
@@ -230,6 +232,10 @@ export class KernelBuilder {
 
   if(condition: Expr, then: () => void, otherwise: () => void = () => {}): void {
     this.#block.push({ kind: 'if', condition, then: this.#nested(then), otherwise: this.#nested(otherwise) });
+  }
+
+  prefetch(buffer: BufferParam, byteOffset: Expr): void {
+    this.#block.push({ kind: 'prefetch', buffer, byteOffset });
   }
 
   barrier(): void {

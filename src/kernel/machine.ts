@@ -24,6 +24,8 @@ export interface Machine {
   readonly dot8: 'none' | 'u7' | 'u8';
   /** Multiply-adds and dot products take an operand that repeats one element of memory over the lanes at no cost. */
   readonly repeatsFromMemory: boolean;
+  /** Hints of what will be read soon reach the memory: streams from beyond the caches then come faster. */
+  readonly prefetches: boolean;
   /** Sums are not divided among threads, and `threads` is a number to plan by, not that of those that run. Default false. */
   readonly isDeterministic?: boolean;
   /** Whether there is `expand`: lanes filled from consecutive elements of memory. */
@@ -55,6 +57,7 @@ export const SIMD128: Machine = {
   hasFma: true,
   dot8: 'u8',
   repeatsFromMemory: false,
+  prefetches: false,
   hasExpand: false,
   hasBf16Dot: false,
   tiles: false,
@@ -71,6 +74,7 @@ export const AVX2: Machine = {
   hasFma: true,
   dot8: 'u7',
   repeatsFromMemory: false,
+  prefetches: true,
   hasExpand: false,
   hasBf16Dot: false,
   tiles: false,
@@ -87,6 +91,7 @@ export const AVX512: Machine = {
   hasFma: true,
   dot8: 'u8',
   repeatsFromMemory: true,
+  prefetches: true,
   hasExpand: true,
   hasBf16Dot: true,
   tiles: false,

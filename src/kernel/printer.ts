@@ -93,6 +93,9 @@ function statement(s: Statement, indent: string, lines: string[]): void {
       block(`if ${expression(s.condition)}`, s.then);
       if (s.otherwise.length > 0) block('else', s.otherwise);
       return;
+    case 'prefetch':
+      lines.push(`${indent}prefetch ${s.buffer.name}[${expression(s.byteOffset)}]`);
+      return;
     case 'barrier':
       lines.push(`${indent}barrier`);
       return;

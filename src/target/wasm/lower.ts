@@ -62,6 +62,8 @@ class StatementCode {
       case 'if':
         this.#if(s);
         break;
+      case 'prefetch':
+        break; // engines leave that to the processor
       case 'barrier':
         this.#code.get(this.#threadsParameter).call(this.#barrier);
         break;

@@ -163,6 +163,7 @@ function machineOf({ relaxedSimd, dotU8, fusedMadd }: WasmFeatures, threads: num
     hasFma: relaxedSimd && fusedMadd,
     dot8: dotU8 ? 'u8' : relaxedSimd ? 'u7' : 'none',
     repeatsFromMemory: false,
+    prefetches: false,
     hasExpand: false,
     hasBf16Dot: false,
     tiles: false,

@@ -73,6 +73,20 @@ function map(lanes: number, f: (x: Expr, k: KernelBuilder) => Expr, memory: 'f32
 const LOOP = 3;
 
 describe.skipIf(why)(why ? `hot loops (skipped: ${why})` : 'hot loops', () => {
+  it('asks for what it reads later, at addresses that it has anyway', () => {
+    const k = new KernelBuilder('stream', 16);
+    const [data, out] = [k.buffer('data', 'read'), k.buffer('out', 'write')];
+    const sum = k.variable(constant(vectorType('f32', 16), 0));
+    k.loop(0, 6400, 64, (at) => {
+      k.set(sum, add(sum, k.load(data, 'f32', at, 16)));
+      k.prefetch(data, add(at, 1024));
+    });
+    k.store(out, 'f32', 0, sum);
+    const lines = loopOf(k.finish(), AVX512_VNNI);
+    expect(count(lines, /^prefetcht0 \[\w+\+\w+\*1\+1024\]/)).toBe(1);
+    expect(lines).toHaveLength(5);
+  });
+
   it('of outer products keep their sums in registers', () => {
     const cases = [
       // One row a time multiplies by what memory repeats, several columns share a repeated number.

@@ -87,7 +87,7 @@ class StatementCode {
       } else if (s.kind === 'store') {
         read(s.byteOffset);
         read(s.value);
-      } else if (s.kind === 'tileLoad' || s.kind === 'tileStore') read(s.byteOffset);
+      } else if (s.kind === 'tileLoad' || s.kind === 'tileStore' || s.kind === 'prefetch') read(s.byteOffset);
       else if (s.kind === 'loop') {
         give(s.index.id);
         give(s.index.id); // it counts: never given once
@@ -129,6 +129,9 @@ class StatementCode {
       case 'if':
         this.#values.flush();
         this.#if(s);
+        break;
+      case 'prefetch':
+        this.#code.read('prefetcht0', this.#values.address(s));
         break;
       case 'barrier':
         this.#values.flush();

@@ -11,6 +11,8 @@ import { checkWindow, type DeviceBuffer, type MappedFile } from '../target.ts';
 const CHUNK_BYTES = 16 << 20;
 /** From this size on a piece is a mapping of its own. */
 const OWN_BYTES = 4 << 20;
+/** Mappings that are kept for the next of their size take so much at most. */
+const SPARE_BYTES = 64 << 20;
 const ALIGNMENT = 64;
 
 const align = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
@@ -99,6 +101,8 @@ export class NativePool {
   /** Whether every piece lies between pages that nobody may touch. */
   readonly #isGuarded: boolean;
   readonly #chunks: Chunk[] = [];
+  /** Mappings that are in no use, the one kept longest first. */
+  readonly #spares: NativeMemory[] = [];
   /** Pieces of chunks in use. */
   #nPieces = 0;
   #isClosed = false;
@@ -121,18 +125,55 @@ export class NativePool {
     const size = align(byteLength);
     const buffer =
       this.#isGuarded || size >= OWN_BYTES
-        ? this.#ownMapping(size, byteLength) // zeros as the system gives it
+        ? this.#ownMapping(size, byteLength, isZeroed)
         : this.#piece(size, byteLength, isZeroed);
     this.#liveBytes += byteLength;
     return buffer;
   }
 
-  #ownMapping(size: number, byteLength: number): NativeBuffer {
-    const memory = this.#isGuarded ? this.#host.allocateGuarded(size) : this.#host.allocate(size);
+  /** A mapping holds zeros where it is new, and what was in it where another gave it back. */
+  #ownMapping(size: number, byteLength: number, isZeroed: boolean): NativeBuffer {
+    const memory = (isZeroed ? undefined : this.#takeSpare(size)) ?? this.#newMapping(size);
     return new NativeBuffer(memory, memory.address, byteLength, () => {
       this.#liveBytes -= byteLength;
-      memory.dispose();
+      this.#spare(memory);
     });
+  }
+
+  #newMapping(size: number): NativeMemory {
+    if (this.#isGuarded) return this.#host.allocateGuarded(size);
+    try {
+      return this.#host.allocate(size);
+    } catch (error) {
+      if (this.#spares.length === 0) throw error;
+      this.#dropSpares(0);
+      return this.#host.allocate(size);
+    }
+  }
+
+  #takeSpare(size: number): NativeMemory | undefined {
+    const place = this.#spares.findIndex(({ byteLength }) => byteLength === size);
+    return place < 0 ? undefined : this.#spares.splice(place, 1)[0];
+  }
+
+  /** Keeps a mapping for the next of its size: results of the same program come and go, and new pages cost their zeros. */
+  #spare(memory: NativeMemory): void {
+    if (this.#isGuarded || this.#isClosed || memory.byteLength > SPARE_BYTES) {
+      memory.dispose();
+      return;
+    }
+    this.#spares.push(memory);
+    this.#dropSpares(SPARE_BYTES);
+  }
+
+  /** Gives mappings back, those kept longest first, until `mostBytes` are left. */
+  #dropSpares(mostBytes: number): void {
+    let kept = this.#spares.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    while (kept > mostBytes) {
+      const oldest = this.#spares.shift()!;
+      kept -= oldest.byteLength;
+      oldest.dispose();
+    }
   }
 
   #piece(size: number, byteLength: number, isZeroed: boolean): NativeBuffer {
@@ -172,6 +213,7 @@ export class NativePool {
   /** Lets the chunks go once nothing in them is in use. */
   close(): void {
     this.#isClosed = true;
+    this.#dropSpares(0);
     this.#letGo();
   }
 

@@ -80,7 +80,10 @@ export class X64Target implements Target {
     const level = options.level ?? best;
     if (LEVELS.indexOf(level) > LEVELS.indexOf(best))
       throw noDevice(`${cpu.name} goes up to ${best}, not to ${level}`, false);
-    const permitted = permittedLevel(level, host, options.onWarning ?? (() => {}));
+    // A level that was asked for by name is had or not had; the best there is may be less than the processor's.
+    if (options.level === 'amx' && !host.permitTiles())
+      throw noDevice('the system does not let this process use AMX tiles', true);
+    const permitted = options.level ?? permittedLevel(best, host, options.onWarning ?? (() => {}));
     return new X64Target(host, cpu, permitted, options.threads ?? platform.physicalCores(), options);
   }
 
