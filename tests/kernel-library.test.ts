@@ -6,11 +6,10 @@ import type { Kernel } from '../src/kernel/language.ts';
 import { type CaseData, caseData, caseError } from '../src/kernel/library/case-data.ts';
 import { type KernelCase, kernelCases, kernelLibrary } from '../src/kernel/library/index.ts';
 import type { Machine } from '../src/kernel/machine.ts';
-import { platform } from '../src/platform/index.ts';
 import type { Plan, Target } from '../src/target/target.ts';
 import { WasmTarget } from '../src/target/wasm/index.ts';
-import { detectCpu } from '../src/target/x64/cpu.ts';
 import { X64Target } from '../src/target/x64/index.ts';
+import { whyNotLevel } from '../src/target/x64/levels.fixture.ts';
 
 function kernelFor({ op, inputs, attrs, epilogue }: KernelCase, data: CaseData, machine: Machine): Kernel {
   const types = inputs.map(({ dtype, shape }) => ({ dtype, shape }));
@@ -83,24 +82,21 @@ describe('hot kernels on wasm', () => {
   ])('are right with %s', async (_, options) => check(await WasmTarget.create(options)));
 });
 
-const support = await platform.native();
-const whyNot = 'why' in support ? ` (skipped: ${support.why})` : '';
-const hasTiles = 'host' in support && detectCpu(support.host).amx;
-const whyNoTiles = hasTiles ? '' : ' (skipped: the processor has no AMX)';
-
-describe.skipIf(whyNot !== '')(`hot kernels on x64${whyNot}`, () => {
-  it.each([
+describe('hot kernels on x64', () => {
+  for (const [level, threads] of [
     ['avx2', 2],
     ['avx512', 1],
     ['avx512', 2],
-  ] as const)('are right on %s with %i threads, and stay in their buffers', async (level, threads) =>
-    check(await X64Target.create({ level, threads, isGuarded: true })),
-  );
+    ['amx', 2],
+  ] as const) {
+    const why = whyNotLevel(level);
+    it.skipIf(why !== '')(`are right on ${level} with ${threads} threads, and stay in their buffers${why}`, async () =>
+      check(await X64Target.create({ level, threads, isGuarded: true })),
+    );
+  }
 
-  it('are right with emulated tiles', async () =>
-    check(await X64Target.create({ level: 'avx512', threads: 2, isGuarded: true, emulatesTiles: true })));
-
-  it.skipIf(whyNoTiles !== '')(`are right on amx with two threads${whyNoTiles}`, async () =>
-    check(await X64Target.create({ level: 'amx', threads: 2, isGuarded: true })),
+  const why = whyNotLevel('avx512');
+  it.skipIf(why !== '')(`are right with emulated tiles${why}`, async () =>
+    check(await X64Target.create({ level: 'avx512', threads: 2, isGuarded: true, emulatesTiles: true })),
   );
 });

@@ -4,7 +4,7 @@ import { composites, ops } from '../src/ir/index.ts';
 import { type Bound, boundOf, differenceFrom, loadReferenceCases } from '../src/ir/reference/index.ts';
 import { byteLength } from '../src/ir/shape.ts';
 import { MATH_ERROR } from '../src/kernel/math.ts';
-import { platform } from '../src/platform/index.ts';
+import { whyNotLevel } from '../src/target/x64/levels.fixture.ts';
 import { createDevice, type Device } from '../src/tensor/index.ts';
 
 const cases = loadReferenceCases();
@@ -22,9 +22,6 @@ const KERNEL_BOUNDS: Readonly<Record<string, Bound>> = {
   conv: accumulated,
 };
 
-const support = await platform.native();
-const whyNoX64 = 'why' in support ? support.why : undefined;
-
 async function runOnDevice(device: Device, { graph, inputs }: (typeof cases)[number]): Promise<Uint8Array> {
   const program = await device.compile(graph);
   const buffers = inputs.map(({ bytes }) => {
@@ -40,13 +37,13 @@ async function runOnDevice(device: Device, { graph, inputs }: (typeof cases)[num
 }
 
 const devices = [
-  { name: 'wasm', create: () => createDevice('wasm', { threads: 2 }), why: undefined },
-  { name: 'x64 avx512', create: () => createDevice('x64', { threads: 2, level: 'avx512' }), why: whyNoX64 },
-  { name: 'x64 avx2', create: () => createDevice('x64', { threads: 1, level: 'avx2' }), why: whyNoX64 },
+  { name: 'wasm', create: () => createDevice('wasm', { threads: 2 }), why: '' },
+  { name: 'x64 avx512', create: () => createDevice('x64', { threads: 2, level: 'avx512' }), why: whyNotLevel('avx512') },
+  { name: 'x64 avx2', create: () => createDevice('x64', { threads: 1, level: 'avx2' }), why: whyNotLevel('avx2') },
 ] as const;
 
 for (const { name: deviceName, create, why } of devices) {
-  describe.skipIf(why !== undefined)(`on ${deviceName}${why === undefined ? '' : ` (skipped: ${why})`}`, () => {
+  describe.skipIf(why !== '')(`on ${deviceName}${why}`, () => {
     let device: Device;
     beforeAll(async () => {
       device = await create();

@@ -40,6 +40,8 @@ export interface KernelTemplate {
   readonly op: string;
   readonly name: string;
   supports(request: KernelRequest): boolean;
+  /** Choices of schedules on which the order of sums depends; others, as sizes of tiles, leave results as they are. */
+  readonly sumsBy?: readonly string[];
   /** Dozens at most, best first by the cost model. */
   schedules(request: KernelRequest): readonly Schedule[];
   /** The kernel's buffers: the inputs in order, the epilogue's operands, the output. */

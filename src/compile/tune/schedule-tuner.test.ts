@@ -106,6 +106,17 @@ test('small operands are copied, so that they do not stay in a cache', async () 
   expect(target.measured.length).toBe(8 * 3 * 5);
 });
 
+test('only tiles of the same algorithm are measured, so that no result changes', async () => {
+  const tuner = new ScheduleTuner(emptyRecord());
+  const mixed = [{ tile: 1, split: 1 }, { rows: 2 }, { tile: 3, split: 1 }, { tile: 4, split: 2 }];
+  const other: KernelTemplate = { ...template, sumsBy: ['split'], schedules: () => mixed };
+  tuner.choose(other, request(LARGE), mixed);
+  const target = new TimedTarget({ 'tile 1': 9, 'tile undefined': 1, 'tile 3': 5, 'tile 4': 1 });
+  expect(await tuner.tune(target)).toMatchObject({ changed: 1 });
+  expect(new Set(target.measured)).toEqual(new Set(['tile 1', 'tile 3']));
+  expect(tuner.choose(other, request(LARGE), mixed)).toEqual({ tile: 3, split: 1 });
+});
+
 test('a schedule that is no candidate any more is not taken', () => {
   const record = readRecord(JSON.stringify({ ...emptyRecord(), schedules: {} }));
   const tuner = new ScheduleTuner(record);

@@ -27,7 +27,7 @@ export interface TuneReport {
   readonly left: number;
 }
 
-/** Candidates that are measured, from the best by the cost model on. */
+/** Candidates that are measured, from the best by the cost model on, all alike. */
 const FEW = 4;
 /** What another schedule must gain to be taken: below this it is noise. */
 const LEAST_GAIN = 0.04;
@@ -44,6 +44,10 @@ interface Question {
   readonly candidates: readonly Schedule[];
   uses: number;
 }
+
+/** Whether two schedules are tiles of one algorithm that sum in the same order: then no result depends on which is taken. */
+const isLike = ({ sumsBy = [] }: KernelTemplate, a: Schedule, b: Schedule): boolean =>
+  Object.keys(a).join() === Object.keys(b).join() && sumsBy.every((name) => a[name] === b[name]);
 
 const isSame = (a: Schedule, b: Schedule): boolean =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, value]) => b[name] === value);
@@ -110,7 +114,7 @@ export class ScheduleTuner {
     const plans: { readonly schedule: Schedule; readonly compiled: CompiledPlan; best: number }[] = [];
     try {
       for (let i = 0; i < copies; i++) sets.push(operands.map((type) => filled(target, type)));
-      for (const schedule of candidates.slice(0, FEW)) {
+      for (const schedule of candidates.filter((each) => isLike(template, each, candidates[0]!)).slice(0, FEW)) {
         const compiled = await target.compile(planOf(template.build(request, schedule)));
         plans.push({ schedule, compiled, best: Number.POSITIVE_INFINITY });
       }

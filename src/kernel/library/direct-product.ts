@@ -26,10 +26,7 @@ import {
   type UnitSizes,
   unitSizes,
 } from './packed-product.ts';
-
-const LINE_BYTES = 64;
-/** How far ahead of its stream a block is asked for: the nearest at which reading from memory was fastest. */
-const PREFETCH_BYTES = 1024;
+import { prefetchStream } from './prefetch.ts';
 
 /** Products of few tokens with panels where they lie. */
 export class DirectProduct {
@@ -66,22 +63,20 @@ export class DirectProduct {
       for (let unit = 0; unit < unitsPerBlock; unit++) {
         const own = add(at, unit * xBytes);
         this.#unit(block ?? { scaled: sums }, (t, offset) => add(own, t * rowBytes + offset), reader(unit));
+        this.#prefetch(panels, (p) => add(weights, mul(step, p)), unit);
       }
       if (block) this.#closeBlock(sums, block, (p) => add(weights, mul(step, p)));
-      this.#prefetch(panels, (p) => add(weights, mul(step, p)));
       k.set(weights, add(weights, panelBlockBytes(this.#w.format)));
     });
     return sums;
   }
 
-  /** Asks for what each stream of panels reads in a while, a block's worth at a time: all weights of a model fit no cache. */
-  #prefetch(panels: number, at: (panel: number) => Expr): void {
+  /** Asks for what each stream of panels reads in a while, a unit's worth at a time: all weights of a model fit no cache. */
+  #prefetch(panels: number, at: (panel: number) => Expr, unit: number): void {
     if (!this.#machine.prefetches) return;
-    const bytes = panelBlockBytes(this.#w.format);
-    for (let p = 0; p < panels; p++) {
-      for (let line = 0; line < bytes; line += LINE_BYTES)
-        this.#k.prefetch(this.#w.buffer, add(at(p), PREFETCH_BYTES + line));
-    }
+    const bytes = panelBlockBytes(this.#w.format) / this.#sizes.unitsPerBlock;
+    for (let p = 0; p < panels; p++)
+      prefetchStream(this.#k, this.#w.buffer, add(at(p), Math.floor(unit * bytes)), bytes);
   }
 
   /** Sums of a block whose groups have small integers of their own. */

@@ -29,6 +29,7 @@ const isRowDots = (schedule: Schedule): schedule is RowDotSchedule => 'tokens' i
 export const linearFloat: KernelTemplate = {
   op: 'linear',
   name: 'linear',
+  sumsBy: ['split'],
   supports: (request) =>
     request.inputs.every((t) => isFloatType(t.dtype)) && request.output.dtype === 'f32' && writesFloats(request),
   schedules(request) {
@@ -54,7 +55,15 @@ export const linearFloat: KernelTemplate = {
     if (isRowDots(schedule)) {
       emitRowDots(
         k,
-        { m, n, depth, x: { buffer: x, dtype: xType }, w: { buffer: w, dtype: wType }, hasPairs: hasPairs(request) },
+        {
+          m,
+          n,
+          depth,
+          x: { buffer: x, dtype: xType },
+          w: { buffer: w, dtype: wType },
+          hasPairs: hasPairs(request),
+          prefetches: request.machine.prefetches,
+        },
         schedule,
         new Results(k, request),
       );

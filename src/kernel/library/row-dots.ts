@@ -26,6 +26,7 @@ import {
 import type { KernelBuilder } from '../language.ts';
 import type { Machine } from '../machine.ts';
 import type { Schedule } from '../template.ts';
+import { prefetchStream } from './prefetch.ts';
 import type { Results } from './results.ts';
 import { forStreams, forTiles } from './tiles.ts';
 import { laneSums } from './transpose.ts';
@@ -48,6 +49,8 @@ export interface RowDotOperands {
   readonly depth: number;
   readonly x: { readonly buffer: BufferParam; readonly dtype: FloatType };
   readonly w: { readonly buffer: BufferParam; readonly dtype: FloatType };
+  /** Whether hints of what will be read reach the memory. */
+  readonly prefetches?: boolean;
   /** Multiplies pairs of bf16 as they are: both matrices are bf16 and the machine has `dotBf16`. */
   readonly hasPairs?: boolean;
 }
@@ -85,7 +88,7 @@ export interface RowDotTile {
 /** The sums of one tile, [tokens][rows], each a vector whose lanes are still to be added. */
 export function dotTile(
   k: KernelBuilder,
-  { depth, x, w, hasPairs = false }: RowDotOperands,
+  { depth, x, w, hasPairs = false, prefetches = false }: RowDotOperands,
   schedule: RowDotSchedule,
   { token, tokens, row, rows, apart }: RowDotTile,
 ): Expr[] {
@@ -139,6 +142,7 @@ export function dotTile(
     k.loop(add(xStart, from * xBytes), add(xStart, to * xBytes), taken * xBytes, (at) => {
       if (lanes === 4 && !hasPairs && unroll % 2 === 0) for (let u = 0; u < unroll; u += 2) pair(at, u);
       else for (let u = 0; u < unroll; u++) step(at, u, lanes);
+      if (prefetches && lanes > 1) for (let r = 0; r < rows; r++) prefetchStream(k, w.buffer, wRow(r), taken * wBytes);
       k.set(wAt, add(wAt, taken * wBytes));
     });
   };

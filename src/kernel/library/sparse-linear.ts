@@ -30,6 +30,7 @@ import type { KernelRequest, KernelTemplate, Schedule } from '../template.ts';
 import { emitGemm, type GemmSchedule, gemmSchedules, gemmWork } from './gemm.ts';
 import { kernelName } from './naming.ts';
 import { type DepthRange, denseSource, type MatrixSource, type PanelTarget } from './panel-source.ts';
+import { prefetchStream } from './prefetch.ts';
 import { Results, writesFloats } from './results.ts';
 import { MOST_STEPS, type SparseOperand, SparsePanels, type SparseStep, stepsOf } from './sparse-panels.ts';
 import { forStreams, forTiles } from './tiles.ts';
@@ -65,6 +66,7 @@ const isDirect = (schedule: Schedule): schedule is DirectSchedule => 'tokens' in
 class DirectProduct {
   readonly #k: KernelBuilder;
   readonly #x: { readonly buffer: BufferParam; readonly dtype: FloatType };
+  readonly #w: SparseOperand;
   readonly #sizes: Sizes;
   readonly #schedule: DirectSchedule;
   readonly #results: Results;
@@ -80,6 +82,7 @@ class DirectProduct {
   ) {
     this.#k = k;
     this.#x = x;
+    this.#w = w;
     this.#sizes = sizes;
     this.#schedule = schedule;
     this.#results = results;
@@ -125,7 +128,8 @@ class DirectProduct {
       Array.from({ length: count }, () => [k.variable(zero), k.variable(zero)] as const),
     );
     const xStart = k.let(mul(token, depth));
-    const walk = (first: Expr, count: number, isOdd: boolean): void =>
+    const { values, dtype } = this.#w;
+    const walk = (first: Expr, count: number, isOdd: boolean): void => {
       this.#panels.read(cursors, first, count, (u) => {
         const xs = this.#tokens(add(xStart, add(shl(first, 1), SPARSE.depths * u)), tokens, isOdd);
         return (p, step) => {
@@ -133,6 +137,10 @@ class DirectProduct {
           this.#step(own, xs, step, isOdd);
         };
       });
+      // About as many elements as are stored where half of them are zero.
+      const bytes = count * SPARSE.rows * FLOAT_BYTES[dtype];
+      for (const { at } of cursors) prefetchStream(k, values, mul(at, FLOAT_BYTES[dtype]), bytes);
+    };
     const pairs = Math.floor(depth / SPARSE.depths);
     const unrolled = pairs - (pairs % unroll);
     k.loop(0, unrolled, unroll, (first) => walk(first, unroll, false));

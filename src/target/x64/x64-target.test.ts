@@ -4,6 +4,8 @@ import { BitloomError } from '../../ir/error.ts';
 import { type NativeHost, type NativeMemory, platform } from '../../platform/index.ts';
 import { chainPlan, describeTarget, filled, lawOf, N, read, values } from '../chain-plan.fixture.ts';
 import { CONTROL, controlBytes } from './control.ts';
+import { LEVELS } from './features.ts';
+import { whyNotLevel } from './levels.fixture.ts';
 import { X64Target } from './x64-target.ts';
 
 const support = await platform.native();
@@ -20,8 +22,12 @@ const changed = (changes: Partial<NativeHost>): NativeHost =>
   });
 
 describe.skipIf(why !== undefined)(`x64${why === undefined ? '' : ` (skipped: ${why})`}`, () => {
-  for (const level of ['avx2', 'avx512'] as const)
-    describeTarget(`x64 ${level}`, (threads) => X64Target.create({ threads, level, isGuarded: true }));
+  for (const level of LEVELS) {
+    const whyNot = whyNotLevel(level);
+    describe.skipIf(whyNot !== '')(`level ${level}${whyNot}`, () =>
+      describeTarget(`x64 ${level}`, (threads) => X64Target.create({ threads, level, isGuarded: true })),
+    );
+  }
 
   it('has no device where the system refuses executable pages', async () => {
     const refuse = () => {
