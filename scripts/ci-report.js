@@ -12,7 +12,11 @@ const required = [
   ['Chromium', /tests\/(browser|hub-browser\.long|example-page\.long)\.test\.ts$/, true],
   ['bundlers', /tests\/(vite-esbuild|webpack-rollup)\.long\.test\.ts$/, true],
   ['newest Node', /tests\/built-package\.test\.ts$/, Boolean(process.env.BITLOOM_NODE_NEWEST)],
-  ['machine code', /src\/target\/x64\/(lower|lower-random|lower-memory)\.test\.ts$/, process.env.BITLOOM_REQUIRE_X64 === '1'],
+  [
+    'machine code',
+    /src\/target\/x64\/(lower|lower-random|lower-memory)\.test\.ts$/,
+    process.env.BITLOOM_REQUIRE_X64 === '1',
+  ],
   ['validation loss', /tests\/built-package\.test\.ts$/, Boolean(process.env.BITLOOM_CORPUS)],
 ];
 const RANK = ['skipped', 'passed', 'failed'];

@@ -38,7 +38,11 @@ async function runOnDevice(device: Device, { graph, inputs }: (typeof cases)[num
 
 const devices = [
   { name: 'wasm', create: () => createDevice('wasm', { threads: 2 }), why: '' },
-  { name: 'x64 avx512', create: () => createDevice('x64', { threads: 2, level: 'avx512' }), why: whyNotLevel('avx512') },
+  {
+    name: 'x64 avx512',
+    create: () => createDevice('x64', { threads: 2, level: 'avx512' }),
+    why: whyNotLevel('avx512'),
+  },
   { name: 'x64 avx2', create: () => createDevice('x64', { threads: 1, level: 'avx2' }), why: whyNotLevel('avx2') },
 ] as const;
 

@@ -1,5 +1,5 @@
 /** What configurations mean, and those that are refused: a key that changes the meaning is never passed over. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { setDefaultDevice } from '../tensor/default-device.ts';
 import { createDevice } from '../tensor/index.ts';
 import { createModel, modelFamilies } from './index.ts';
@@ -107,6 +107,7 @@ describe('tensors', () => {
 
 test('null means what the family takes for granted, but no window or cap where that is meant', async () => {
   setDefaultDevice(await createDevice('interpreter'));
+  onTestFinished(() => setDefaultDevice(null));
   const [gemma, mistral] = [
     configOf('gemma', { hidden_activation: null }),
     configOf('mistral', { sliding_window: null }),

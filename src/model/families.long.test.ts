@@ -11,7 +11,10 @@ describe.each(testDevices)('families on $name', ({ create }) => {
     device = await create();
     setDefaultDevice(device);
   });
-  afterAll(() => device.dispose());
+  afterAll(() => {
+    setDefaultDevice(null);
+    return device.dispose();
+  });
 
   test.each(familyCases)('$name', async (one) => {
     const cuts = [[24], [17, 5, 1, 1], [3, 8, 13]];

@@ -22,7 +22,10 @@ describe.each(devices)('families on $name', ({ create, cases, cuts }) => {
     device = await create();
     setDefaultDevice(device);
   });
-  afterAll(() => device.dispose());
+  afterAll(() => {
+    setDefaultDevice(null);
+    return device.dispose();
+  });
 
   test.each(cases)('$name', async (one) => {
     for (const distance of await distancesFromReference(one, cuts)) expect(distance).toBeLessThan(2e-5);

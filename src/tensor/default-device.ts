@@ -9,7 +9,7 @@ export function defaultDevice(): Promise<Device> {
   return current;
 }
 
-/** Makes later programs run on `device`. Tensors that lie on another one stay there. */
-export function setDefaultDevice(device: Device): void {
-  current = Promise.resolve(device);
+/** Makes later programs run on `device`; null: on one made anew on first use. Tensors that lie on another one stay there. */
+export function setDefaultDevice(device: Device | null): void {
+  current = device && Promise.resolve(device);
 }

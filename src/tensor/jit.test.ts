@@ -11,7 +11,10 @@ describe.each(testDevices)('programs on $name', ({ create }) => {
     device = await create();
     setDefaultDevice(device);
   });
-  afterAll(() => device.dispose());
+  afterAll(() => {
+    setDefaultDevice(null);
+    return device.dispose();
+  });
 
   test('a traced function runs on other data without tracing again', async () => {
     let traces = 0;

@@ -22,7 +22,10 @@ describe.each(testDevices)('numpy on $name', ({ create }) => {
     device = await create();
     setDefaultDevice(device);
   });
-  afterAll(() => device.dispose());
+  afterAll(() => {
+    setDefaultDevice(null);
+    return device.dispose();
+  });
 
   const grid = () =>
     np.array([
