@@ -18,8 +18,9 @@ const metadata = tokenizerToGguf({
   modelVocabSize: 4096,
 });
 const weights = await openSafetensors(memorySource(await asset('model.safetensors')));
+const format = 'Q8_0';
 const content = checkpointToGguf(weights, await json('config.json'), {
-  format: 'Q8_0',
+  format,
   name: 'Llama-bitloom-tiny',
   metadata,
 });
@@ -31,9 +32,9 @@ await writeFile(path, ggufPieces(content));
 const model = await load(path);
 const prompt = 'Write a short bedtime story called `The Fox and the Moon`.';
 const { text } = await model.generate(prompt, { temperature: 0, maxTokens: 12 }).result;
-console.log(`${(model.info.weightBytes / 1e6).toFixed(1)} MB of ${model.info.formats.join(', ')}: ${text}`);
+console.log(`${(model.info.weightBytes / 1e6).toFixed(1)} MB of ${format}: ${text}`);
 await model.dispose();
 await rm(folder, { recursive: true });
 
 // Prints:
-// 7.4 MB of Q8_0x4: In the land of Somnium, where the sun dipped into the
+// 7.4 MB of Q8_0: In the land of Somnium, where the sun dipped into the

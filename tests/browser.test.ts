@@ -105,7 +105,7 @@ describe.skipIf(!chromium && !required)('browser (skipped where no Chromium is i
       const file = await writeTinyGguf(format);
       const { prompt } = goldens[0]!;
       const maxTokens = TOKENS / 2;
-      const here = await load(file.path, { kvCacheType: 'f32', threads: 2, onWarning: () => {} });
+      const here = await load(file.path, { device: 'wasm', kvCacheType: 'f32', threads: 2, onWarning: () => {} });
       const options = { temperature: 0, maxTokens, ignoreEos: true };
       const { tokens } = await here.generate(prompt, options).result;
       const { formats } = here.info;

@@ -25,7 +25,12 @@ afterAll(async () => {
 });
 
 function bitloom(args: readonly string[], cache: string): ChildProcess {
-  const env = { PATH: process.env.PATH, HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache };
+  const env = {
+    PATH: process.env.PATH,
+    HF_ENDPOINT: hub.endpoint,
+    HF_HUB_CACHE: cache,
+    BITLOOM_WEIGHT_CACHE: `${cache}-weights`,
+  };
   return spawn(process.execPath, [program, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
