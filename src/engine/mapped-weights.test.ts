@@ -307,8 +307,9 @@ describe.skipIf(!isHere)(`on x64 (skipped but on Linux)${whyNoX64}`, () => {
     expect(made.compiled).toBeGreaterThan(0);
     const told = await second.ask();
     expect(told.Rss).toBeGreaterThan(40);
-    // Dirty until the system has written it to the disk.
-    expect(told.Shared_Clean! + told.Shared_Dirty!).toBe(told.Rss);
+    expect(told.Anonymous).toBe(0); // every page is the file's, none a copy
+    // Dirty until written to the disk. Pages near those that were read may be mapped in one process and not yet in the other.
+    expect(told.Shared_Clean! + told.Shared_Dirty!).toBeGreaterThan(told.Rss! - 64);
     await first.ask();
   });
 

@@ -18,17 +18,7 @@ import { wasmHost } from './wasm-host-node.ts';
 import { addressExists, isWebAddress, openAddress, readAddressText } from './web-file.ts';
 
 export type { FileStatus, FileStore, StoreWriter } from './file-store.ts';
-export type {
-  NativeCode,
-  NativeConvention,
-  NativeFunction,
-  NativeHost,
-  NativeMemory,
-  NativeSleep,
-  NativeSupport,
-  NativeSystemName,
-  NativeThread,
-} from './native-host.ts';
+export type * from './native-host.ts';
 export type { Digest, DigestName, FilePlace, MemoryInfo, Platform, RandomAccessFile } from './platform.ts';
 export type { HostThread, ThreadPort, ThreadProgram, WasmHost } from './wasm-host.ts';
 export { openBlob } from './web-file.ts';

@@ -45,11 +45,16 @@ export class RunnablePlan<Buffer> implements CompiledPlan {
   }
 
   /**
-   * Runs all groups of steps: at once, or in pieces with pauses between them. Throws what `pause` throws, and
-   * DISPOSED or INVALID_ARGUMENT where a pause was used to dispose the plan or to run it again.
+   * Runs all groups of steps: at once, or in pieces with pauses between them. Throws what `pause` throws; DISPOSED for a
+   * plan that was disposed before or in a pause; INVALID_ARGUMENT for a wrong number of buffers, or while it runs already.
    */
   async run(args: readonly Buffer[], crew: Crew<this>, pause?: Pause): Promise<void> {
-    const { name } = this.plan;
+    const { name, argumentCount } = this.plan;
+    if (this.#isDisposed) throw new BitloomError('DISPOSED', `plan ${name} was used after dispose()`);
+    if (args.length !== argumentCount) {
+      const message = `plan ${name} takes ${argumentCount} buffers, not ${args.length}`;
+      throw new BitloomError('INVALID_ARGUMENT', message, { plan: name });
+    }
     if (this.#isRunning)
       throw new BitloomError('INVALID_ARGUMENT', `plan ${name} is running; await that run before the next`);
     this.#isRunning = true;

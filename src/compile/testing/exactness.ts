@@ -9,8 +9,8 @@ import { type DType, isFloat } from '../../ir/dtype.ts';
 import { expandComposites } from '../../ir/expand.ts';
 import { apply, type Graph, type Value } from '../../ir/graph.ts';
 import { elementCount } from '../../ir/shape.ts';
+import { numbersFrom } from '../../kernel/testing/index.ts';
 import { mapGraph } from '../pass/pass.ts';
-import { numbersFrom } from './choices.ts';
 
 /** Bounds of inexact ops in units in the last place of f32, as a part of the result. */
 const RESULT_ULPS: Readonly<Record<string, number>> = {

@@ -4,8 +4,8 @@
  * "Coverage-guided tensor compiler fuzzing with joint IR-pass mutation", OOPSLA 2022).
  */
 import { topologicalOrder } from '../../ir/graph.ts';
+import { numbersFrom } from '../../kernel/testing/index.ts';
 import type { CompileReport } from '../report.ts';
-import { numbersFrom } from './choices.ts';
 
 /** A program and the way to compile it, as the numbers that decide them. */
 export interface Candidate {

@@ -4,7 +4,7 @@ import { type DType, isFloat, isPacked } from '../../ir/dtype.ts';
 import type { Graph, Value } from '../../ir/graph.ts';
 import type { HostTensor } from '../../ir/host-tensor.ts';
 import { elementCount, type Shape, sameShape } from '../../ir/shape.ts';
-import { Choices } from './choices.ts';
+import { Tape } from '../../kernel/testing/index.ts';
 import { isInexactOp, jumps } from './exactness.ts';
 import { RANDOM_OPS } from './random-ops.ts';
 import { randomTensor } from './random-values.ts';
@@ -23,13 +23,13 @@ export interface RandomProgram {
 
 /** Grows a program: op builders ask it for choices and operands. */
 export class ProgramGrower {
-  readonly choices: Choices;
+  readonly choices: Tape;
   readonly values: Value[] = [];
   readonly inputs: Value[] = [];
   readonly tensors: HostTensor[] = [];
   readonly #inexact = new Set<Value>();
 
-  constructor(choices: Choices) {
+  constructor(choices: Tape) {
     this.choices = choices;
   }
 
@@ -120,7 +120,7 @@ export class ProgramGrower {
 
 /** The program that a list of numbers stands for. Every list stands for one. */
 export function randomProgram(numbers: readonly number[], opCount: number): RandomProgram {
-  const choices = new Choices(numbers);
+  const choices = new Tape(numbers);
   const grower = new ProgramGrower(choices);
   grower.input(grower.dtype(), grower.shape());
   const names = Object.keys(RANDOM_OPS);

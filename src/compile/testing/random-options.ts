@@ -3,16 +3,16 @@ import { dtypeName } from '../../ir/dtype.ts';
 import type { Graph } from '../../ir/graph.ts';
 import { sameShape } from '../../ir/shape.ts';
 import { kernelLibrary } from '../../kernel/library/index.ts';
+import { Tape } from '../../kernel/testing/index.ts';
 import type { CompileOptions } from '../options.ts';
 import { DEFAULT_PASSES, decompose, movePackedAsBytes } from '../pass/index.ts';
 import type { Pass } from '../pass/pass.ts';
 import type { Donation } from '../storage.ts';
-import { Choices } from './choices.ts';
 
 const MOST_PASSES = 9;
 
 /** The default order half of the time; else any passes in any order behind the two that lowering cannot do without. */
-function randomPasses(choices: Choices): readonly Pass[] {
+function randomPasses(choices: Tape): readonly Pass[] {
   if (!choices.flip()) return DEFAULT_PASSES;
   const more = Array.from({ length: choices.below(MOST_PASSES) }, () => choices.pick(DEFAULT_PASSES));
   return [decompose, movePackedAsBytes, ...more];
@@ -33,7 +33,7 @@ function donations(graph: Graph): Donation[] {
 
 /** The options that a list of numbers stands for. */
 export function randomOptions(graph: Graph, numbers: readonly number[]): CompileOptions {
-  const choices = new Choices(numbers);
+  const choices = new Tape(numbers);
   return {
     passes: randomPasses(choices),
     // One pass after the other with checks, or all in one walk.

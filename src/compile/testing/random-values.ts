@@ -2,8 +2,8 @@
 import { DTYPE_BYTES, type DType, isFloat, isPacked, isSigned } from '../../ir/dtype.ts';
 import { type HostTensor, hostTensor } from '../../ir/host-tensor.ts';
 import { elementCount, type TensorType } from '../../ir/shape.ts';
+import { numbersFrom } from '../../kernel/testing/index.ts';
 import { pack } from '../../quant/index.ts';
-import { numbersFrom } from './choices.ts';
 
 /**
  * NaN, infinities, zeros, denormals, large and small. Finite numbers stay below 2^60: sums that

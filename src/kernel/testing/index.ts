@@ -3,4 +3,4 @@ export { difference } from './agreement.ts';
 export { EDGE_FLOATS, EDGE_WORDS } from './edge-values.ts';
 export { type RandomKernel, randomKernel } from './random-kernel.ts';
 export { BUFFER_BYTES, isFloatBuffer, randomBuffers } from './random-memory.ts';
-export { decisionsOf, numbersFrom } from './tape.ts';
+export { decisionsOf, numbersFrom, Tape } from './tape.ts';

@@ -44,6 +44,10 @@ export class Tape {
     return this.below(count) === count - 1;
   }
 
+  flip(): boolean {
+    return this.once(2);
+  }
+
   pick<T>(list: readonly T[]): T {
     return list[this.below(list.length)]!;
   }

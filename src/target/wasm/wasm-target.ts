@@ -104,12 +104,6 @@ export class WasmTarget implements Target {
   async run(compiled: CompiledPlan, args: readonly DeviceBuffer[], pause?: Pause): Promise<void> {
     this.#check();
     if (!(compiled instanceof WasmPlan)) throw notOurs('plan');
-    const { plan } = compiled;
-    if (compiled.isDisposed) throw new BitloomError('DISPOSED', `plan ${plan.name} was used after dispose()`);
-    if (args.length !== plan.argumentCount) {
-      const message = `plan ${plan.name} takes ${plan.argumentCount} buffers, not ${args.length}`;
-      throw new BitloomError('INVALID_ARGUMENT', message, { plan: plan.name });
-    }
     const own = args.map((buffer) => this.#own(buffer));
     if (this.#workers) await this.#workers.run(compiled, own, pause);
     else await compiled.run(own, ALONE, pause);

@@ -2,25 +2,11 @@
  * Addresses as x86-64 takes them: base + index * scale + constant. What a loop leaves unchanged of an address is summed
  * before it and becomes the base; one changing term is the index; more are summed, and equal sums are shared.
  */
-import {
-  AddressAnalysis,
-  type Effects,
-  NO_TERMS,
-  sumKey,
-  type Term,
-  type TermSum,
-  termSum,
-} from '../../kernel/address.ts';
+import { NO_TERMS, sumKey, type Term, type TermSum, termSum } from '../../kernel/address.ts';
+import { AddressSums } from '../../kernel/address-sums.ts';
 import type { Expr } from '../../kernel/expression.ts';
-import type { Statement } from '../../kernel/language.ts';
 import type { Signs } from './signs.ts';
 import type { Use, VirtualCode, VirtualMemory, VirtualRegister } from './virtual-code.ts';
-
-/** A sum that is in a register already. */
-interface Sum {
-  readonly register: VirtualRegister;
-  readonly terms: readonly Term[];
-}
 
 const SCALES: ReadonlySet<number> = new Set([1, 2, 4, 8]);
 /** Constants of 32 bits below this are those from 2^31 on; others that are below zero are meant to be, beside terms. */
@@ -30,18 +16,11 @@ const NO_BUFFER = -3;
 
 const wide = (register: VirtualRegister): Use => ({ register, kind: 'r64' });
 
-export class AddressCode {
+export class AddressCode extends AddressSums<VirtualRegister> {
   readonly #code: VirtualCode;
   readonly #signs: Signs;
   readonly #value: (e: Expr) => VirtualRegister;
   readonly #pointer: (buffer: number) => VirtualRegister;
-  readonly #analysis = new AddressAnalysis();
-  /** Sums by key, valid at the current point of the code. */
-  #sums = new Map<string, Sum>();
-  /** Registers that some sum was ever made from. */
-  readonly #used = new Set<number>();
-  /** What the enclosing loops change, innermost last. */
-  readonly #loops: Effects[] = [];
 
   /** `value` computes a scalar i32, `pointer` gives the address of a buffer or scratch region. */
   constructor(
@@ -50,6 +29,7 @@ export class AddressCode {
     value: (e: Expr) => VirtualRegister,
     pointer: (buffer: number) => VirtualRegister,
   ) {
+    super();
     this.#code = code;
     this.#signs = signs;
     this.#value = value;
@@ -58,9 +38,8 @@ export class AddressCode {
 
   /** The memory operand of an access. */
   operand(buffer: number, byteOffset: Expr): VirtualMemory {
-    const { sum, constant } = this.#analysis.formOf(byteOffset);
-    const loop = this.#loops.at(-1);
-    const fixed = loop ? fixedPart(sum, loop) : NO_TERMS;
+    const { sum, constant } = this.analysis.formOf(byteOffset);
+    const fixed = this.fixedHere(sum);
     const base = this.#sum(buffer, fixed);
     const changing = sum.terms.filter((t) => !fixed.terms.includes(t));
     const isFar = constant < (sum.terms.length === 0 ? 0 : LEAST_CONSTANT);
@@ -84,66 +63,23 @@ export class AddressCode {
     return result;
   }
 
-  /** Runs `body` with its own sums; those that it makes do not outlive it. */
-  scope(body: () => void): void {
-    const outer = this.#sums;
-    this.#sums = new Map(outer);
-    body();
-    this.#sums = outer;
-  }
-
-  /** Drops sums that a statement makes wrong. */
-  forget(s: Statement): void {
-    if (s.kind === 'assign') this.#drop(s.target.id);
-    else for (const register of this.#analysis.effectsOf(s).assigned) this.#drop(register);
-  }
-
-  /** Registers that a statement gives values. */
-  assignedBy(s: Statement): ReadonlySet<number> {
-    return this.#analysis.effectsOf(s).assigned;
-  }
-
-  #drop(register: number): void {
-    if (!this.#used.has(register)) return;
-    for (const [key, { terms }] of this.#sums) {
-      if (terms.some((t) => t.registers.includes(register))) this.#sums.delete(key);
-    }
-  }
-
-  /** Sums what a loop does not change of its addresses, then emits the loop. */
-  hoisted(statement: Statement, loop: () => void): void {
-    const effects = this.#analysis.effectsOf(statement);
-    this.forget(statement);
-    this.scope(() => {
-      for (const { buffer, sum } of effects.sums.values()) {
-        const fixed = fixedPart(sum, effects);
-        if (fixed.terms.length > 0) this.#sum(buffer, fixed);
-      }
-      this.#loops.push(effects);
-      loop();
-      this.#loops.pop();
-    });
+  protected prepare(buffer: number, sum: TermSum): void {
+    this.#sum(buffer, sum);
   }
 
   /** A register with the buffer's address plus a sum, from the longest part that the loop around this point leaves unchanged. */
   #sum(buffer: number, sum: TermSum): VirtualRegister {
     if (sum.terms.length === 0) return this.#pointer(buffer);
     const key = sumKey(buffer, sum, 0);
-    const known = this.#sums.get(key);
-    if (known) return known.register;
-    const loop = this.#loops.at(-1);
-    const fixed = loop ? fixedPart(sum, loop) : NO_TERMS;
+    const known = this.placeOf(key);
+    if (known) return known;
+    const fixed = this.fixedHere(sum);
     const base = fixed.terms.length === sum.terms.length ? NO_TERMS : fixed;
     const rest = sum.terms.filter((t) => !base.terms.includes(t));
     const start = base.terms.length > 0 || buffer !== NO_BUFFER ? this.#sum(buffer, base) : undefined;
     const register = this.#added(start, rest);
-    if (sum.isMovable) this.#remember(key, register, sum.terms);
+    if (sum.isMovable) this.remember(key, register, sum.terms);
     return register;
-  }
-
-  #remember(key: string, register: VirtualRegister, terms: readonly Term[]): void {
-    this.#sums.set(key, { register, terms });
-    for (const { registers } of terms) for (const id of registers) this.#used.add(id);
   }
 
   /** start + terms in a new register; without a start the sum of the terms alone. */
@@ -175,17 +111,11 @@ export class AddressCode {
   #extended({ atom, key, registers, isMovable }: Term): VirtualRegister {
     if (this.#signs.isNatural(atom)) return this.#value(atom);
     const name = `signed:${key}`;
-    const known = this.#sums.get(name);
-    if (known) return known.register;
+    const known = this.placeOf(name);
+    if (known) return known;
     const result = this.#code.register('r64');
     this.#code.write('movsxd', wide(result), { register: this.#value(atom), kind: 'r32' });
-    if (isMovable) this.#remember(name, result, [{ atom, coefficient: 1, key, registers, isMovable }]);
+    if (isMovable) this.remember(name, result, [{ atom, coefficient: 1, key, registers, isMovable }]);
     return result;
   }
-}
-
-/** The terms that a loop leaves unchanged. */
-function fixedPart(sum: TermSum, { assigned }: Effects): TermSum {
-  const fixed = sum.terms.filter((t) => t.isMovable && !t.registers.some((r) => assigned.has(r)));
-  return fixed.length === sum.terms.length ? sum : termSum(fixed);
 }

@@ -180,12 +180,6 @@ export class X64Target implements Target {
   async run(compiled: CompiledPlan, args: readonly DeviceBuffer[], pause?: Pause): Promise<void> {
     this.#check();
     if (!(compiled instanceof X64Plan)) throw notOurs('plan');
-    const { plan } = compiled;
-    if (compiled.isDisposed) throw new BitloomError('DISPOSED', `plan ${plan.name} was used after dispose()`);
-    if (args.length !== plan.argumentCount) {
-      const message = `plan ${plan.name} takes ${plan.argumentCount} buffers, not ${args.length}`;
-      throw new BitloomError('INVALID_ARGUMENT', message, { plan: plan.name });
-    }
     const own = args.map((buffer) => this.#own(buffer));
     await compiled.run(own, this.#crew ?? ALONE, pause);
   }
